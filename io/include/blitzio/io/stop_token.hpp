@@ -1,0 +1,396 @@
+// Stop requests: an in-place stop source, its tokens and its callbacks.
+//
+// A stop_source lives inside the frame that may want to stop its children; nothing is allocated and
+// nothing is reference counted. Tokens are pointers to the source. A stop_callback is a list node
+// inside the frame that wants to hear of the request.
+//
+// Lifetime: a source outlives its tokens' use, its callbacks (including a callback destructor that
+// is still running) and every running request_stop().
+//
+// Threading rule: request_stop, the token's questions and the construction and destruction of
+// callbacks may happen on any thread at any time. One callback object is constructed and destroyed
+// by one owner. A callback runs on the thread that requests the stop, or on the constructing thread
+// when the stop had been requested already.
+#pragma once
+
+#include <blitzio/io/detail/atomics.hpp>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace blitzio
+{
+
+// Why a stop was requested. The first reason given to a source stays.
+enum class stop_reason : std::uint8_t
+{
+    none,     // no stop was requested
+    user,     // somebody asked for it
+    deadline, // a timeout or a deadline ran out
+    sibling,  // another child of the same scope failed or won
+    shutdown, // the runtime is going down
+};
+
+namespace detail
+{
+
+template <class Atomics>
+class basic_stop_source;
+
+template <class Atomics>
+class basic_stop_token;
+
+// The part of a stop callback that the source links and runs. Every member is guarded by the
+// source's lock once the node was handed to it.
+template <class Atomics>
+class stop_callback_node
+{
+protected:
+    using invoke_function = void (*)(stop_callback_node*) noexcept;
+
+    explicit stop_callback_node(invoke_function invoke) noexcept : invoke_(invoke) {}
+
+    stop_callback_node(const stop_callback_node&) = delete;
+    stop_callback_node& operator=(const stop_callback_node&) = delete;
+    ~stop_callback_node() = default;
+
+private:
+    friend class basic_stop_source<Atomics>;
+
+    invoke_function invoke_;
+    stop_callback_node* next_ = nullptr;
+    // The pointer that points to this node; null when the node is in no list.
+    stop_callback_node** link_ = nullptr;
+};
+
+// Invariants, all about what the lock bit of state_ guards:
+//   I1  a node is in the list exactly while its link_ is not null;
+//   I2  running_ names the callback that request_stop is inside of, and is null otherwise. It is
+//       changed from null only under the lock and together with taking that node off the list;
+//   I3  after stop_requested_bit is set no node enters the list.
+// Why a destroyed callback is never touched: request_stop touches a node only under the lock while
+// it is listed, and then through the one invoke. deregister() leaves only when the node is unlisted
+// and running_ does not name it, or when this very thread is inside the callback; in the latter
+// case request_stop does not look at the node again. running_ is a pointer that is only compared.
+// Why no callback is missed: a registration takes the lock either before the stop bit is set (the
+// same atomic), and is then in the list that request_stop drains, or sees the bit and runs inline.
+template <class Atomics>
+class basic_stop_source
+{
+public:
+    using node = stop_callback_node<Atomics>;
+
+    basic_stop_source() noexcept = default;
+    basic_stop_source(const basic_stop_source&) = delete;
+    basic_stop_source& operator=(const basic_stop_source&) = delete;
+
+    ~basic_stop_source()
+    {
+        Atomics::expect(callbacks_ == nullptr);
+    }
+
+    // Requests the stop and runs all callbacks on this thread, newest first, before it returns.
+    // Returns true for the one call that made the request; later calls change nothing, not even the
+    // reason. stop_reason::none counts as stop_reason::user.
+    bool request_stop(stop_reason reason = stop_reason::user) noexcept
+    {
+        const std::uint32_t request = stop_requested_bit | encode(reason);
+        if (!try_lock(request))
+        {
+            return false;
+        }
+        Atomics::store_plain(running_thread_, Atomics::current_thread());
+        while (node* next = Atomics::load_plain(callbacks_))
+        {
+            unlink(next);
+            const auto invoke = Atomics::load_plain(next->invoke_);
+            // Relaxed: read by deregister() first under the lock, which orders it.
+            running_.store(next, std::memory_order_relaxed);
+            unlock();
+            invoke(next);
+            // `next` may be gone from here on. Release: what the callback did happens before the
+            // return of the deregister() that waits with the acquire load.
+            running_.store(nullptr, std::memory_order_release);
+            lock();
+        }
+        unlock();
+        return true;
+    }
+
+    [[nodiscard]] basic_stop_token<Atomics> get_token() const noexcept;
+
+    // Acquire: partner is the release in request_stop's unlock (and its lock's compare-exchange),
+    // so what was written before the request is visible to whoever sees it.
+    [[nodiscard]] bool stop_requested() const noexcept
+    {
+        return (state_.load(std::memory_order_acquire) & stop_requested_bit) != 0;
+    }
+
+    // stop_reason::none until a stop is requested. Acquire: as in stop_requested().
+    [[nodiscard]] stop_reason reason() const noexcept
+    {
+        return static_cast<stop_reason>(state_.load(std::memory_order_acquire) >> reason_shift);
+    }
+
+    // For callbacks only. Lists the node; false when the stop was requested already, then the
+    // caller runs the callback itself.
+    [[nodiscard]] bool register_callback(node& added) noexcept
+    {
+        if (!try_lock(0))
+        {
+            return false;
+        }
+        node* const first = Atomics::load_plain(callbacks_);
+        Atomics::store_plain(added.next_, first);
+        Atomics::store_plain(added.link_, &callbacks_);
+        if (first != nullptr)
+        {
+            Atomics::store_plain(first->link_, &added.next_);
+        }
+        Atomics::store_plain(callbacks_, &added);
+        unlock();
+        return true;
+    }
+
+    // For callbacks only. Returns when the callback will never run and is not running elsewhere; a
+    // callback may deregister itself from within.
+    void deregister_callback(node& removed) noexcept
+    {
+        lock();
+        if (Atomics::load_plain(removed.link_) != nullptr)
+        {
+            unlink(&removed);
+            unlock();
+            return;
+        }
+        // It was taken off the list by request_stop, so running_thread_ is set.
+        const bool own_thread = Atomics::load_plain(running_thread_) == Atomics::current_thread();
+        unlock();
+        if (own_thread)
+        {
+            return;
+        }
+        std::uint32_t round = 0;
+        // Acquire: partner is the release after the invoke in request_stop. The address cannot be
+        // in use for another callback, because its owner is still in here.
+        while (running_.load(std::memory_order_acquire) == &removed)
+        {
+            Atomics::back_off(round++);
+        }
+    }
+
+private:
+    static constexpr std::uint32_t locked_bit = 1;
+    static constexpr std::uint32_t stop_requested_bit = 2;
+    static constexpr std::uint32_t reason_shift = 2;
+
+    static constexpr std::uint32_t encode(stop_reason reason) noexcept
+    {
+        const auto given = reason == stop_reason::none ? stop_reason::user : reason;
+        return static_cast<std::uint32_t>(given) << reason_shift;
+    }
+
+    void lock() noexcept
+    {
+        std::uint32_t round = 0;
+        std::uint32_t seen = state_.load(std::memory_order_relaxed);
+        for (;;)
+        {
+            // Acquire: partner is the release in unlock().
+            if ((seen & locked_bit) == 0 &&
+                state_.compare_exchange_weak(seen, seen | locked_bit, std::memory_order_acquire,
+                                             std::memory_order_relaxed))
+            {
+                return;
+            }
+            if ((seen & locked_bit) != 0)
+            {
+                Atomics::back_off(round++);
+                seen = state_.load(std::memory_order_relaxed);
+            }
+        }
+    }
+
+    // Takes the lock and sets `request` in one step; false, without the lock, after a stop request.
+    [[nodiscard]] bool try_lock(std::uint32_t request) noexcept
+    {
+        std::uint32_t round = 0;
+        // Acquire, here and on failure: partner is the release of the call that set the stop bit; a
+        // callback that runs inline sees what was written before the request.
+        std::uint32_t seen = state_.load(std::memory_order_acquire);
+        for (;;)
+        {
+            if ((seen & stop_requested_bit) != 0)
+            {
+                return false;
+            }
+            // Acquire: partner is the release in unlock(). Release: partner is the acquire of
+            // stop_requested(), which may see the bit while the lock is still held.
+            if ((seen & locked_bit) == 0 &&
+                state_.compare_exchange_weak(seen, seen | locked_bit | request,
+                                             std::memory_order_acq_rel, std::memory_order_acquire))
+            {
+                return true;
+            }
+            if ((seen & locked_bit) != 0)
+            {
+                Atomics::back_off(round++);
+                seen = state_.load(std::memory_order_acquire);
+            }
+        }
+    }
+
+    void unlock() noexcept
+    {
+        // The holder is the only writer of state_, so a load and a store suffice. Release: partner
+        // is the acquire of lock() and try_lock().
+        const std::uint32_t held = state_.load(std::memory_order_relaxed);
+        state_.store(held & ~locked_bit, std::memory_order_release);
+    }
+
+    void unlink(node* removed) noexcept
+    {
+        node* const next = Atomics::load_plain(removed->next_);
+        node** const link = Atomics::load_plain(removed->link_);
+        if (next != nullptr)
+        {
+            Atomics::store_plain(next->link_, link);
+        }
+        Atomics::store_plain(*link, next);
+        Atomics::store_plain(removed->link_, static_cast<node**>(nullptr));
+    }
+
+    // locked_bit | stop_requested_bit | reason << reason_shift; the upper two never change again.
+    typename Atomics::template atomic<std::uint32_t> state_{0};
+    typename Atomics::template atomic<node*> running_{nullptr};
+    node* callbacks_ = nullptr;                    // guarded by locked_bit
+    typename Atomics::thread_id running_thread_{}; // guarded by locked_bit
+};
+
+template <class Atomics>
+class basic_stop_token
+{
+public:
+    // A token without a source never stops.
+    constexpr basic_stop_token() noexcept = default;
+
+    explicit constexpr basic_stop_token(const basic_stop_source<Atomics>* source) noexcept
+        : source_(source)
+    {
+    }
+
+    [[nodiscard]] bool stop_requested() const noexcept
+    {
+        return source_ != nullptr && source_->stop_requested();
+    }
+
+    [[nodiscard]] constexpr bool stop_possible() const noexcept
+    {
+        return source_ != nullptr;
+    }
+
+    [[nodiscard]] stop_reason reason() const noexcept
+    {
+        return source_ == nullptr ? stop_reason::none : source_->reason();
+    }
+
+    // For callbacks only: the source to register with, or null.
+    [[nodiscard]] basic_stop_source<Atomics>* source() const noexcept
+    {
+        return const_cast<basic_stop_source<Atomics>*>(source_);
+    }
+
+    friend constexpr bool operator==(basic_stop_token, basic_stop_token) noexcept = default;
+
+private:
+    const basic_stop_source<Atomics>* source_ = nullptr;
+};
+
+template <class Atomics>
+basic_stop_token<Atomics> basic_stop_source<Atomics>::get_token() const noexcept
+{
+    return basic_stop_token<Atomics>(this);
+}
+
+template <class Atomics, class Callback>
+class basic_stop_callback : private stop_callback_node<Atomics>
+{
+    using node = stop_callback_node<Atomics>;
+
+    static_assert(std::is_invocable_v<Callback&>);
+
+public:
+    using callback_type = Callback;
+
+    template <class Init>
+        requires std::is_constructible_v<Callback, Init>
+    explicit basic_stop_callback(basic_stop_token<Atomics> token, Init&& init) noexcept(
+        std::is_nothrow_constructible_v<Callback, Init>)
+        : node(&basic_stop_callback::invoke), source_(token.source()),
+          callback_(std::forward<Init>(init))
+    {
+        // Last, because the callback may run on another thread before this constructor returns.
+        if (source_ != nullptr && !source_->register_callback(*this))
+        {
+            source_ = nullptr;
+            call();
+        }
+    }
+
+    basic_stop_callback(const basic_stop_callback&) = delete;
+    basic_stop_callback& operator=(const basic_stop_callback&) = delete;
+
+    ~basic_stop_callback()
+    {
+        if (source_ != nullptr)
+        {
+            source_->deregister_callback(*this);
+        }
+    }
+
+private:
+    static void invoke(node* self) noexcept
+    {
+        static_cast<basic_stop_callback*>(self)->call();
+    }
+
+    // noexcept: nobody could receive the exception, so it ends the process where it was thrown.
+    void call() noexcept
+    {
+        std::forward<Callback>(callback_)();
+    }
+
+    basic_stop_source<Atomics>* source_;
+    [[no_unique_address]] Callback callback_;
+};
+
+} // namespace detail
+
+// Owns the decision to stop. Neither copied nor moved: tokens point to it.
+class stop_source : public detail::basic_stop_source<detail::std_atomics>
+{
+};
+
+// Asks whether to stop. It is one pointer: copy it freely, pass it by value. A
+// default-constructed token never stops and costs a callback nothing.
+using stop_token = detail::basic_stop_token<detail::std_atomics>;
+
+// Runs `callback` once when a stop is requested, for as long as the object lives.
+//
+// The callback may run inside this constructor, before it returns. The destructor waits for a
+// callback that is running on another thread, and does not wait when it is called by the callback
+// itself. A callback is short, does not throw and does not block: it runs on the thread that asked
+// for the stop.
+template <class Callback>
+class [[nodiscard]] stop_callback
+    : public detail::basic_stop_callback<detail::std_atomics, Callback>
+{
+public:
+    using detail::basic_stop_callback<detail::std_atomics, Callback>::basic_stop_callback;
+};
+
+template <class Callback>
+stop_callback(stop_token, Callback) -> stop_callback<Callback>;
+
+} // namespace blitzio
