@@ -32,7 +32,8 @@ function(blitzio_add_module name)
         set_target_properties(${target} PROPERTIES
             VERSION ${PROJECT_VERSION}
             SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-            POSITION_INDEPENDENT_CODE ON)
+            POSITION_INDEPENDENT_CODE ON
+            DEFINE_SYMBOL "")
         blitzio_own_flags(${target})
     else()
         add_library(${target} INTERFACE)
@@ -114,10 +115,6 @@ function(blitzio_add_tests name)
     target_link_libraries(${target} PRIVATE ${arg_LINKS} Catch2::Catch2WithMain Threads::Threads)
     target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}/tests")
     target_compile_definitions(${target} PRIVATE BLITZIO_WITH_IO_URING=$<BOOL:${BLITZIO_WITH_IO_URING}>)
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-        # Below -O2 GCC makes a symmetric transfer a call; the tests' own long await chains need the jump.
-        target_compile_options(${target} PRIVATE -foptimize-sibling-calls)
-    endif()
     set(backends ${arg_BACKENDS})
     if(NOT backends)
         set(backends any)

@@ -72,6 +72,7 @@ deps_tools()
     fi
     [ "${#needed[@]}" -eq 0 ] || apt_install "${needed[@]}"
     find_compiler || die "no supported compiler: Clang >= 17 or GCC >= 13 is needed"
+    use_ccache
     local cmake_version
     cmake_version="$(cmake --version | awk 'NR == 1 { print $3 }')"
     dpkg --compare-versions "$cmake_version" ge 3.25 || die "cmake >= 3.25 is needed; this one is $cmake_version"

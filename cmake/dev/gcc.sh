@@ -1,0 +1,78 @@
+# `./dev test --gcc`: GCC 14 from the system's packages, else from a Debian 13 chroot, because installing Debian 13's
+# compiler into Debian 12 would replace the machine's libc. Sourced by `dev`.
+
+# What the chroot gets; its own, newer versions of the dependencies are tested on the way.
+gcc_packages=(g++-14 cmake ninja-build pkg-config python3 ccache libtbb-dev liburing-dev catch2 libbenchmark-dev
+    libssl-dev openssl)
+
+gcc_chroot_make()
+{
+    gcc_root="$cache_dir/gcc-root"
+    local stamp="trixie ${gcc_packages[*]}"
+    [ "$(cat "$gcc_root/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    can_be_root || die "GCC 14 is not in this release's packages, and a chroot with it needs root rights"
+    apt_install debootstrap
+    local mirror
+    mirror="$(debian_mirror)"
+    [ -n "$mirror" ] || die "no Debian mirror is set up on this machine to take GCC 14 from"
+    say "making a Debian 13 chroot with GCC 14"
+    as_root rm -rf "$gcc_root"
+    mkdir -p "$gcc_root"
+    run_logged "$deps_dir/gcc-root.log" as_root debootstrap --variant=minbase trixie "$gcc_root" "$mirror"
+    run_logged "$deps_dir/gcc-root.log" as_root chroot "$gcc_root" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -y --no-install-recommends install "${gcc_packages[@]}"
+    as_root rm -rf "$gcc_root"/var/cache/apt/archives/*.deb "$gcc_root/var/lib/apt/lists"
+    printf '%s' "$stamp" | as_root tee "$gcc_root/.stamp" >/dev/null
+}
+
+# Runs `./dev test --gcc` again inside the chroot. The mounts live in a namespace of their own and end with it.
+gcc_chroot_test()
+{
+    local ccache_dir="$CCACHE_DIR" counts="${BLITZIO_COUNTS:-}"
+    mkdir -p "$ccache_dir" "$root/build/gcc"
+    as_root mkdir -p "$gcc_root$root" "$gcc_root/ccache" "$gcc_root/counts"
+    as_root env G="$gcc_root" R="$root" C="$ccache_dir" N="$(dirname "${counts:-/nowhere/x}")" unshare --mount bash -c '
+        set -e
+        mount --make-rprivate /
+        mount -t proc proc "$G/proc"
+        mount --rbind /dev "$G/dev"
+        mount -t tmpfs tmp "$G/tmp"
+        mount --bind "$R" "$G$R"
+        mount --bind "$C" "$G/ccache"
+        [ ! -d "$N" ] || mount --bind "$N" "$G/counts"
+        exec chroot "$G" "$@"
+    ' chroot-test env -i HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LC_ALL=C.UTF-8 \
+        CC=gcc-14 CXX=g++-14 CCACHE_DIR=/ccache ${CCACHE_MAXSIZE:+CCACHE_MAXSIZE="$CCACHE_MAXSIZE"} \
+        BLITZIO_JOBS="$jobs" ${counts:+BLITZIO_COUNTS="/counts/$(basename "$counts")"} \
+        BLITZIO_INSIDE_CHROOT=1 bash "$root/dev" test --gcc "$@"
+}
+
+# test_gcc QUICK [BACKEND]
+test_gcc()
+{
+    local quick="$1" again=()
+    shift
+    [ "$quick" = no ] || again+=(--quick)
+    [ $# -eq 0 ] || again+=(--backend "$1")
+    if [ -z "${BLITZIO_INSIDE_CHROOT:-}" ]; then
+        mkdir -p "$deps_dir" "$cache_dir"
+        apt_usable || name_packages_and_stop
+        if ! have g++-14; then
+            apt_refresh
+            if [ -n "$(candidate_version g++-14)" ]; then
+                apt_install g++-14
+            else
+                gcc_chroot_make
+                gcc_chroot_test "${again[@]}"
+                return
+            fi
+        fi
+        deps_all
+    fi
+    cc=gcc-14
+    cxx=g++-14
+    # In the chroot the dependencies are its own packages; the prefix holds libraries built for the outside.
+    configure gcc ${BLITZIO_INSIDE_CHROOT:+-DCMAKE_PREFIX_PATH=}
+    build_preset gcc
+    test_preset gcc "$quick" "$@"
+}
