@@ -1,0 +1,105 @@
+// The driver of one logical worker in a simulated world: operations are carried out and completed at
+// virtual times that the seed chooses.
+// Thread rule: the simulation's thread only, except wake().
+#pragma once
+
+#include "driver/driver.hpp"
+#include "driver/sim/buffer_guard.hpp"
+#include "driver/sim/descriptor_table.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace blitzio::detail
+{
+
+class sim_world;
+
+class sim_driver final : public driver
+{
+public:
+    sim_driver(sim_world& world, unsigned worker_index);
+    ~sim_driver() override;
+
+    [[nodiscard]] bool submit(op& operation) noexcept override;
+    void cancel(op& operation, ready_list& ready) noexcept override;
+    void poll(ready_list& ready) noexcept override;
+    /// The same as poll(): the simulation's loop decides when time passes.
+    void wait(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept override;
+    void wake() noexcept override;
+    [[nodiscard]] bool has_work() const noexcept override;
+    [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+
+    /// True when completions are ready to be handed out.
+    [[nodiscard]] bool has_completions() const noexcept
+    {
+        return !due_.empty();
+    }
+    [[nodiscard]] bool is_woken() const noexcept
+    {
+        return woken_.load(std::memory_order_acquire); // pairs with wake()
+    }
+    /// The description that operation `id` waits for has changed.
+    void look_again(std::uint64_t id);
+
+private:
+    enum class phase : std::uint8_t
+    {
+        queued,    // not handed over: its descriptor has not been looked up
+        started,   // an attempt is scheduled
+        waiting,   // the description has to change first
+        performed, // the result is known, its delivery is scheduled
+    };
+
+    struct pending_operation
+    {
+        op* operation;
+        std::uint64_t id;
+        phase now = phase::queued;
+        bool connect_begun = false;
+        bool cancel_pending = false;
+        std::int32_t result = 0;
+        std::shared_ptr<sim::description> target;
+        sim::buffer_guard guard;
+        /// What a read-type operation obtained, until its delivery: the buffer holds garbage.
+        std::vector<std::byte> staged;
+    };
+
+    /// Something to hand out: the result of operation `id`, or the end of a cancel request.
+    struct due_notice
+    {
+        std::uint64_t id;
+        op* cancelled;
+    };
+
+    [[nodiscard]] bool try_inline(op& operation);
+    void flush();
+    void begin(pending_operation& entry);
+    void attempt(std::uint64_t id);
+    [[nodiscard]] std::optional<std::int32_t> perform_now(pending_operation& entry);
+    void set_result(pending_operation& entry, std::int32_t result);
+    void deliver(std::uint64_t id, ready_list& ready);
+    void process_cancel(std::uint64_t id, op& operation, ready_list* ready);
+    void end_cancel(op& operation, ready_list* ready, bool allow_now);
+    void finish_cancel(op& operation, ready_list& ready);
+    [[nodiscard]] bool may_be_unstoppable(const pending_operation& entry) const;
+    void check_guard(pending_operation& entry);
+    [[nodiscard]] pending_operation* find(std::uint64_t id);
+
+    sim_world& world_;
+    unsigned worker_index_;
+    std::uint64_t sequence_ = 0;
+    std::uint64_t cancels_pending_ = 0;
+    std::map<std::uint64_t, pending_operation> pending_;
+    std::vector<std::uint64_t> unflushed_;
+    std::vector<due_notice> due_;
+    std::atomic<bool> woken_{false};
+};
+
+} // namespace blitzio::detail
