@@ -35,8 +35,7 @@ struct [[nodiscard]] oneshot_completion
 //   value_set         set by the sender, once, never together with sender_gone, never after closed.
 //                     Before: the sender alone touches the value. After: the receiver alone.
 //   receiver_waiting  set by the receiver, cleared by whoever withdraws the waiter. While it is set
-//   the
-//                     receiver sleeps and nobody writes the waiter; the one that completes
+//                     the receiver sleeps and nobody writes the waiter; the one that completes
 //                     (value_set or sender_gone) with this bit set owns the waiter and resumes it,
 //                     and the one that clears it owns the waiter instead. Never set after a
 //                     completion.

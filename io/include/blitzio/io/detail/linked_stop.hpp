@@ -1,0 +1,50 @@
+// A stop source that also listens to a parent token.
+// Thread rule: link() and unlink() by the owner; the source as stop_source says.
+#pragma once
+
+#include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/stop_token.hpp>
+
+namespace blitzio::detail
+{
+
+/// Used by every combinator that may stop its children for reasons of its own.
+class linked_stop
+{
+public:
+    void link(stop_token parent) noexcept
+    {
+        if (parent.stop_possible())
+        {
+            link_.arm(parent, forward{&source_, parent});
+        }
+    }
+
+    /// Waits for a request of the parent that is being passed on right now.
+    void unlink() noexcept
+    {
+        link_.disarm();
+    }
+
+    [[nodiscard]] stop_source& source() noexcept
+    {
+        return source_;
+    }
+
+private:
+    struct forward
+    {
+        stop_source* target;
+        stop_token parent;
+
+        void operator()() const noexcept
+        {
+            target->request_stop(parent.reason());
+        }
+    };
+
+    stop_source source_;
+    stop_slot<forward> link_;
+};
+
+} // namespace blitzio::detail

@@ -1,0 +1,53 @@
+// What templates in headers ask of the runtime, without seeing the scheduler.
+// Thread rule: any thread, unless said otherwise.
+#pragma once
+
+#include <blitzio/io/detail/clock.hpp>
+#include <blitzio/io/detail/runnable.hpp>
+#include <blitzio/io/detail/system.hpp>
+#include <blitzio/io/result.hpp>
+#include <blitzio/io/task_env.hpp>
+
+#include <chrono>
+#include <exception>
+
+namespace blitzio::detail
+{
+
+class runtime_core;
+
+/// Makes `item` run soon: next on the current worker when that belongs to `runtime`, otherwise
+/// through the injection queue, waking a worker if all sleep.
+void schedule(runtime_core& runtime, runnable& item) noexcept;
+
+/// Like schedule(), but behind everything that is runnable on this worker already.
+void schedule_last(runtime_core& runtime, runnable& item) noexcept;
+
+[[nodiscard]] system& system_of(runtime_core& runtime) noexcept;
+[[nodiscard]] std::chrono::nanoseconds now(runtime_core& runtime) noexcept;
+
+/// True when all of `runtime` runs on one thread under a virtual clock; pools then run jobs inline,
+/// through run_simulated_job().
+[[nodiscard]] bool is_simulated(runtime_core& runtime) noexcept;
+/// Simulation only: runs `job` at a virtual time that the seed decides.
+void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
+
+/// Queues `job` on the pool of spawn_blocking.
+[[nodiscard]] result<void> submit_blocking(runtime_core& runtime, runnable& job);
+/// True: `job` was still waiting in that pool and will never run.
+[[nodiscard]] bool withdraw_blocking(runtime_core& runtime, runnable& job) noexcept;
+
+/// True when the calling thread is a worker of any runtime.
+[[nodiscard]] bool on_worker_thread() noexcept;
+/// One unit of the budget that a task may use up without suspending; false: suspend now, so that
+/// ready operations of one task do not starve the others.
+[[nodiscard]] bool consume_budget() noexcept;
+
+/// An exception nobody can observe any more: reports where the task was spawned, then terminates,
+/// unless the runtime's configuration names another handler.
+void report_unobserved(const task_env& env, std::exception_ptr error) noexcept;
+
+/// Ends the process with a message; for violated lifetime rules that must not go unnoticed.
+[[noreturn]] void terminate_with(const char* message) noexcept;
+
+} // namespace blitzio::detail

@@ -1,0 +1,143 @@
+// The runtime: workers, their drivers, and the pools for calls that block.
+// Thread rule: every member function may be called from any thread that is not a worker, unless it
+// says otherwise; the destructor from one thread, when no other member is in use.
+#pragma once
+
+#include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/runtime_config.hpp>
+#include <blitzio/io/spawn.hpp>
+#include <blitzio/io/task.hpp>
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace blitzio
+{
+
+namespace detail
+{
+
+/// A thread outside the runtime that waits for one task.
+class blocking_waiter
+{
+public:
+    /// Waits until `finish` was called; in a simulated runtime, runs the simulation meanwhile.
+    void wait(runtime_core& runtime);
+    [[nodiscard]] waiter as_waiter() noexcept;
+
+private:
+    std::atomic<bool> finished_{false};
+};
+
+void require_no_worker(const char* what);
+
+} // namespace detail
+
+/// Counters of a runtime; exact only while nothing runs.
+struct runtime_metrics
+{
+    unsigned workers = 0;
+    std::size_t live_tasks = 0;
+    std::int64_t live_frames = 0;
+    std::uint64_t operations_in_flight = 0;
+    std::uint64_t timers_armed = 0;
+    std::uint64_t tasks_run = 0;
+    std::uint64_t steals = 0;
+    std::uint64_t parks = 0;
+    std::uint64_t driver_entries = 0;
+    unsigned blocking_threads = 0;
+    unsigned file_threads = 0;
+};
+
+/// Owns its threads. The destructor asks all tasks to stop (reason: shutdown), waits for every task
+/// and every operation, then joins the threads: nothing is abandoned.
+class runtime
+{
+public:
+    /// Throws std::system_error when `config` cannot be used; the text names the field.
+    explicit runtime(runtime_config config = {});
+    /// The same without exceptions.
+    [[nodiscard]] static std::expected<runtime, config_error> create(runtime_config config);
+
+    runtime(runtime&&) noexcept;
+    runtime& operator=(runtime&&) noexcept;
+    ~runtime();
+
+    /// Starts `work` (a task, or a callable that returns one; the callable is kept alive until the
+    /// task has ended). Any thread, workers included.
+    template <class Work>
+        requires detail::spawnable<Work>
+    [[nodiscard]] auto spawn(Work&& work, spawn_options options = {},
+                             std::source_location where = std::source_location::current())
+    {
+        return detail::spawn_on(*core_, std::forward<Work>(work), options, where);
+    }
+
+    /// Runs `work` (an operation, a task, or a callable that returns a task) and waits for its
+    /// result on the calling thread; throws again what it throws.
+    /// On a worker thread it fails at once with std::system_error(io_errc::would_deadlock).
+    template <class Work>
+    auto block_on(Work&& work, std::source_location where = std::source_location::current())
+    {
+        detail::require_no_worker("runtime::block_on");
+        if constexpr (detail::spawnable<Work>)
+        {
+            return wait_for(spawn(std::forward<Work>(work), {.name = "block_on"}, where));
+        }
+        else
+        {
+            static_assert(awaitable_operation<Work>, "block_on takes an operation or a task");
+            return wait_for(spawn(
+                [operation = std::move(work)]() mutable -> task<await_result_t<Work>> {
+                    co_return co_await std::move(operation);
+                },
+                {.name = "block_on"}, where));
+        }
+    }
+
+    /// Waits until no spawned task is left.
+    void run();
+
+    /// "io_uring", "epoll" or "sim".
+    [[nodiscard]] std::string_view backend_name() const noexcept;
+    /// Why that backend and not another one, and what else was chosen or degraded; a line each.
+    [[nodiscard]] std::string explain() const;
+    [[nodiscard]] runtime_metrics metrics() const;
+    /// Simulation only: a hash over all that happened, equal for equal seeds and programs.
+    [[nodiscard]] std::uint64_t simulation_trace_hash() const noexcept;
+
+    /// For the modules built on this one.
+    [[nodiscard]] detail::runtime_core& core() noexcept
+    {
+        return *core_;
+    }
+
+private:
+    struct core_deleter
+    {
+        void operator()(detail::runtime_core* core) const noexcept;
+    };
+
+    explicit runtime(std::unique_ptr<detail::runtime_core, core_deleter> core) noexcept;
+
+    template <class T>
+    T wait_for(join_handle<T> handle)
+    {
+        detail::blocking_waiter blocked;
+        const task_env env{core_.get(), {}, "block_on", {}};
+        if (handle.start(env, blocked.as_waiter()))
+        {
+            blocked.wait(*core_);
+        }
+        return handle.await_resume();
+    }
+
+    std::unique_ptr<detail::runtime_core, core_deleter> core_;
+};
+
+} // namespace blitzio

@@ -1,0 +1,80 @@
+// How a runtime is set up. Thread rule: plain values.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace blitzio
+{
+
+/// What carries out the operations.
+enum class backend_choice : std::uint8_t
+{
+    /// io_uring when the kernel has it and allows it, otherwise epoll. The environment variable
+    /// BLITZIO_BACKEND (io_uring, epoll) decides instead, if it is set.
+    automatic,
+    io_uring,
+    epoll,
+    /// A simulated world on one thread, with virtual time, decided by a seed. For tests.
+    sim,
+};
+
+/// A setting that cannot be used: which one, what was given, and why not.
+struct config_error
+{
+    std::string field;
+    std::string message;
+    std::error_code code;
+};
+
+/// "auto", "io_uring", "epoll" or "sim"; anything else is an error that names the text.
+[[nodiscard]] std::expected<backend_choice, config_error> parse_backend(std::string_view text);
+[[nodiscard]] std::string_view to_string(backend_choice choice) noexcept;
+
+/// What a simulated runtime does by chance, decided by `seed` alone.
+struct simulation_config
+{
+    std::uint64_t seed = 1;
+    /// Short reads and writes, delays, late cancels: all that a kernel may legally do.
+    bool faults = true;
+    /// The longest virtual time that an operation takes.
+    std::chrono::nanoseconds delay_max = std::chrono::milliseconds(5);
+    /// Descriptors that the simulated process may have open.
+    std::size_t descriptor_limit = 1024;
+};
+
+struct runtime_config
+{
+    /// Worker threads; 0: as many as the affinity mask and the cgroup quota allow.
+    unsigned io_threads = 0;
+    /// Prefix of the threads' names and of messages.
+    std::string name = "blitzio";
+    backend_choice backend = backend_choice::automatic;
+    /// Submission entries of each worker's ring, a power of two; 0: chosen by the library.
+    unsigned ring_entries = 0;
+    /// Threads that spawn_blocking may use.
+    unsigned blocking_threads_max = 512;
+    /// Threads for file operations that the backend cannot do without blocking.
+    unsigned file_threads_max = 64;
+    /// How long an idle thread of either pool stays.
+    std::chrono::milliseconds blocking_keep_alive{10'000};
+    /// Timers that may be armed at once on one worker; 0: no limit.
+    std::size_t timers_max = 0;
+    /// Stack of the workers' threads; 0: the system's default.
+    std::size_t thread_stack_bytes = 0;
+    simulation_config simulation{};
+    /// Called with an exception that nobody can observe any more and where its task was spawned.
+    /// Null: print both and terminate.
+    void (*on_unobserved_exception)(std::exception_ptr, std::string_view spawned_at) = nullptr;
+};
+
+/// Checks every field; the error names the first that cannot be used.
+[[nodiscard]] std::expected<void, config_error> validate(const runtime_config& config);
+
+} // namespace blitzio

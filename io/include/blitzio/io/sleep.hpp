@@ -1,0 +1,83 @@
+// Waiting for time to pass.
+// Thread rule: awaited in tasks; the timer lives on the worker that runs the task at that moment.
+#pragma once
+
+#include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/detail/timer.hpp>
+#include <blitzio/io/result.hpp>
+
+#include <chrono>
+
+namespace blitzio
+{
+
+namespace detail
+{
+
+class sleep_operation;
+
+struct sleep_canceller
+{
+    sleep_operation* target;
+    void operator()() const noexcept;
+};
+
+class sleep_operation : public awaitable_base<sleep_operation>
+{
+public:
+    explicit sleep_operation(std::chrono::nanoseconds amount, bool absolute) noexcept
+        : amount_(amount), absolute_(absolute)
+    {
+    }
+
+    sleep_operation(sleep_operation&& other) noexcept
+        : amount_(other.amount_), absolute_(other.absolute_)
+    {
+    }
+
+    [[nodiscard]] bool start(const task_env& env, waiter who) noexcept;
+    [[nodiscard]] result<void> await_resume() noexcept;
+
+private:
+    friend sleep_canceller;
+
+    struct node : timer
+    {
+        sleep_operation* owner = nullptr;
+    };
+
+    static void on_timer(runnable* item) noexcept;
+    static void on_cancelled(runnable* item) noexcept;
+    void cancel() noexcept;
+
+    std::chrono::nanoseconds amount_;
+    bool absolute_;
+    bool cancellable_ = false;
+    std::error_code outcome_{};
+    waiter on_complete_;
+    runtime_core* runtime_ = nullptr;
+    basic_op_state<> state_;
+    node timer_;
+    stop_slot<sleep_canceller> stop_;
+};
+
+} // namespace detail
+
+/// Completes when at least `duration` has passed; durations of zero or less complete at the next
+/// turn of the worker. Resolution: one millisecond, never early.
+/// Cancellation: ends at once with operation_canceled.
+/// Errors: operation_canceled; io_errc::limit_reached when the runtime's timers are used up.
+[[nodiscard]] inline detail::sleep_operation sleep_for(std::chrono::nanoseconds duration) noexcept
+{
+    return detail::sleep_operation(duration, false);
+}
+
+/// Like sleep_for, until the runtime's clock (steady_clock, or the virtual clock) shows `when`.
+[[nodiscard]] inline detail::sleep_operation
+sleep_until(std::chrono::steady_clock::time_point when) noexcept
+{
+    return detail::sleep_operation(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()), true);
+}
+
+} // namespace blitzio

@@ -1,0 +1,135 @@
+// Starting tasks that run on their own, and waiting for them.
+// Thread rule: spawn() from any thread; a join_handle belongs to one owner at a time.
+#pragma once
+
+#include <blitzio/io/detail/spawn_cell.hpp>
+
+#include <source_location>
+#include <utility>
+
+namespace blitzio
+{
+
+/// How a task is started.
+struct spawn_options
+{
+    /// For dumps and error reports; must outlive the task (a literal, usually).
+    const char* name = "";
+};
+
+/// The right to a spawned task's result: `T value = co_await std::move(handle);`
+///
+/// Awaiting throws again what the task threw. A stop request of the awaiting task is passed on to
+/// the spawned one, which is awaited in any case.
+/// Dropping the handle lets the task run on; the runtime still waits for it at its end. If such a
+/// task ends with an exception, the runtime's handler for unobserved exceptions is called.
+template <class T>
+class [[nodiscard]] join_handle : public detail::awaitable_base<join_handle<T>>
+{
+public:
+    join_handle() noexcept = default;
+
+    explicit join_handle(detail::join_state<T>* cell) noexcept : cell_(cell) {}
+
+    join_handle(join_handle&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+
+    join_handle& operator=(join_handle&& other) noexcept
+    {
+        if (this != &other)
+        {
+            drop();
+            cell_ = std::exchange(other.cell_, nullptr);
+        }
+        return *this;
+    }
+
+    ~join_handle()
+    {
+        drop();
+    }
+
+    /// False once the result was taken, and for a default-constructed handle.
+    [[nodiscard]] bool valid() const noexcept
+    {
+        return cell_ != nullptr;
+    }
+
+    /// True when awaiting would not suspend.
+    [[nodiscard]] bool finished() const noexcept
+    {
+        return cell_->hand_off.is_finished();
+    }
+
+    /// Asks the task to stop; its operations end with operation_canceled. Idempotent, any thread.
+    void request_stop(stop_reason reason = stop_reason::user) noexcept
+    {
+        cell_->stop.request_stop(reason);
+    }
+
+    [[nodiscard]] bool start(const task_env& env, detail::waiter who) noexcept
+    {
+        cell_->joiner = who;
+        if (env.stop.stop_possible())
+        {
+            stop_.arm(env.stop, pass_on{cell_, env.stop});
+        }
+        // Last: once waiting, the result may arrive on another thread.
+        return cell_->hand_off.start_waiting();
+    }
+
+    T await_resume()
+    {
+        stop_.disarm();
+        auto outcome = std::move(cell_->outcome);
+        std::exchange(cell_, nullptr)->release();
+        return outcome.take();
+    }
+
+private:
+    struct pass_on
+    {
+        detail::join_state<T>* cell;
+        stop_token from;
+
+        void operator()() const noexcept
+        {
+            cell->stop.request_stop(from.reason());
+        }
+    };
+
+    void drop() noexcept
+    {
+        if (cell_ == nullptr)
+        {
+            return;
+        }
+        // Finished before the handle went away, and nobody has looked at the exception.
+        if (cell_->hand_off.close() && cell_->outcome.has_exception())
+        {
+            detail::report_unobserved(cell_->env, cell_->outcome.exception());
+        }
+        std::exchange(cell_, nullptr)->release();
+    }
+
+    detail::join_state<T>* cell_ = nullptr;
+    detail::stop_slot<pass_on> stop_;
+};
+
+namespace detail
+{
+
+template <class Work>
+[[nodiscard]] auto spawn_on(runtime_core& runtime, Work&& work, const spawn_options& options,
+                            std::source_location where)
+{
+    using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
+    auto* const cell = cell_type::create(std::forward<Work>(work));
+    cell->env = {&runtime, cell->stop.get_token(), options.name, where};
+    join_handle<typename cell_type::value_type> handle(cell);
+    launch(runtime, *cell);
+    return handle;
+}
+
+} // namespace detail
+
+} // namespace blitzio
