@@ -56,10 +56,12 @@ apt_refresh()
     as_root apt-get -qq update >&2 || say "apt-get update failed; going on with the package lists at hand"
 }
 
+# The name is compared again: apt takes an unknown name for a pattern, and "g++-14" would match clang-14's packages.
 candidate_version()
 {
     local found
-    found="$(apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" { print $2; exit }')"
+    found="$(apt-cache policy "$1" 2>/dev/null |
+        awk -v name="$1:" '/^[^ ]/ { here = ($0 == name) } here && $1 == "Candidate:" { print $2 }')"
     if [ "$found" != "(none)" ]; then printf '%s' "$found"; fi
 }
 
@@ -88,6 +90,9 @@ apt_install()
      run: sudo apt-get install ${lacking[*]}"
     fi
     apt_refresh
+    for package in "${lacking[@]}"; do
+        [ -n "$(candidate_version "$package")" ] || die "this release has no package $package"
+    done
     say "installing ${lacking[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -y --no-install-recommends install "${lacking[@]}" >"$deps_dir/apt.log" 2>&1 ||
@@ -100,7 +105,7 @@ checksum_is() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ]; 
 debian_mirror()
 {
     apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
-        head -n 1
+        awk 'NR == 1'
 }
 
 # fetch_from_pool PATH SHA256: prints the file's place in the cache, or fails when the mirror lacks it.

@@ -32,6 +32,7 @@ conan_create()
     conan remote add local-index "$root/tests/packaging/index" --type=local-recipes-index >/dev/null 2>&1
     CC="$cc" CXX="$cxx" BLITZIO_CONAN_COMPILER="$compiler" \
         BLITZIO_CONAN_COMPILER_VERSION="$(compiler_major "$cxx")" \
+        BLITZIO_CONAN_TEST_FOLDER="$root/build/conan-test" \
         PKG_CONFIG_PATH="$prefix/lib/pkgconfig:$prefix/share/pkgconfig" \
         LD_LIBRARY_PATH="$prefix/lib" \
         conan create "$root" -pr:a "$root/tests/packaging/profile.jinja" --build=missing "$@" >"$log" 2>&1 ||

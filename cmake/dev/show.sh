@@ -7,7 +7,7 @@ run_demo()
     build_preset release example_hash_tree
     # The demonstration measures time and peak memory; these are its own needs.
     apt_install time findutils
-    exec bash "$root/benchmarks/hash_tree_demo.sh" "$root/build/release/bin/hash_tree" "$@"
+    exec python3 "$root/benchmarks/hash_tree_demo.py" "$root/build/release/bin/hash_tree" "$@"
 }
 
 run_bench()
@@ -33,7 +33,7 @@ run_compare()
     exec python3 "$root/benchmarks/compare/run.py" "$@"
 }
 
-first_line() { { "$@" 2>/dev/null || true; } | head -n 1; }
+first_line() { { "$@" 2>/dev/null || true; } | awk 'NR == 1'; }
 
 doctor_line() { printf '%-22s %s\n' "$1" "${2:-not there}"; }
 
