@@ -1,0 +1,3 @@
+module blitzio.invalid/compare/go
+
+go 1.22
