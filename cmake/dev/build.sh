@@ -103,9 +103,7 @@ run_test()
         tsan) deps_tsan ;;
         *) deps_all ;;
     esac
-    if [ "$mode" = asan ] || [ "$mode" = tsan ]; then
-        find_compiler clang || { apt_install clang-19; find_compiler clang; }
-    fi
+    [ "$mode" != asan ] || sanitizer_compiler
     if [ "$mode" = headers ]; then
         configure release
         record "every public header compiles alone" build_preset release blitzio_header_checks

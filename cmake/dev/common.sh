@@ -142,7 +142,7 @@ fetch_wheel()
     ensure_pip >&2
     mkdir -p "$folder"
     printf '%s==%s --hash=sha256:%s\n' "$1" "$2" "$3" >"$folder/requirements.txt"
-    python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes \
+    python3 -m pip download --quiet --retries 1 --no-deps --only-binary=:all: --require-hashes \
         --dest "$folder" --requirement "$folder/requirements.txt" >"$deps_dir/download.log" 2>&1 || return 1
     for file in "$folder/${1//-/_}-$2"-*.whl; do
         if checksum_is "$file" "$3"; then printf '%s' "$file"; return 0; fi

@@ -106,18 +106,17 @@ deps_onetbb()
 {
     if stamp_is onetbb "$tbb_wheel_version" || stamp_is onetbb "$onetbb_source_version"; then return; fi
     if package_new_enough libtbb-dev "$minimum_onetbb"; then apt_install libtbb-dev; return; fi
-    if [ "$(uname -m)" = x86_64 ]; then
-        local devel runtime scratch="$deps_dir/src/wheel"
-        say "unpacking oneTBB $tbb_wheel_version"
+    local devel runtime data scratch="$deps_dir/src/wheel"
+    # The wheels are for x86-64 only, and pip may not reach its index: the source is the other way.
+    if [ "$(uname -m)" = x86_64 ] &&
         devel="$(fetch_wheel tbb-devel "$tbb_wheel_version" "$tbb_devel_sha256")" &&
-            runtime="$(fetch_wheel tbb "$tbb_wheel_version" "$tbb_runtime_sha256")" ||
-            { cat "$deps_dir/download.log" >&2; die "the oneTBB wheels could not be downloaded with pip"; }
+        runtime="$(fetch_wheel tbb "$tbb_wheel_version" "$tbb_runtime_sha256")"; then
+        say "unpacking oneTBB $tbb_wheel_version"
         # A wheel is a zip archive whose .data/data folder is laid over an install prefix.
         rm -rf "$scratch"
         mkdir -p "$scratch" "$prefix"
         python3 -m zipfile -e "$devel" "$scratch"
         python3 -m zipfile -e "$runtime" "$scratch"
-        local data
         for data in "$scratch"/*.data/data; do cp -r "$data/." "$prefix/"; done
         rm -rf "$scratch"
         set_stamp onetbb "$tbb_wheel_version"
@@ -202,12 +201,23 @@ deps_all()
     exec 9>&-
 }
 
+# Chooses Clang, and installs its sanitizer libraries, which Debian packages apart from the compiler.
+sanitizer_compiler()
+{
+    find_compiler clang || { apt_install clang-19; find_compiler clang; }
+    local scratch="$deps_dir/sanitizer-probe"
+    if ! printf 'int main() {}\n' | "$cxx" -x c++ -fsanitize=thread -o "$scratch" - 2>/dev/null; then
+        apt_install "libclang-rt-$(compiler_major "$cxx")-dev"
+    fi
+    rm -f "$scratch"
+}
+
 # oneTBB built with ThreadSanitizer: the prebuilt one makes reports that are not races, and silencing those
 # would hide real races in coroutines that run inside its frames.
 deps_tsan()
 {
     deps_all
-    find_compiler clang || { apt_install clang-19; find_compiler clang; }
+    sanitizer_compiler
     tsan_prefix="$deps_dir/tsan-prefix"
     local stamp="$onetbb_source_version $cxx $("$cxx" -dumpversion)"
     if [ "$(cat "$tsan_prefix/.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi

@@ -98,11 +98,11 @@ run_format()
         apt_usable || name_packages_and_stop
         apt_install clang-format-19
     fi
-    # New files count as soon as git would not ignore them.
-    mapfile -d '' files < <(cd "$root" && git ls-files -z --cached --others --exclude-standard -- \
-        '*.hpp' '*.cpp' '*.h' '*.c')
-    [ "${#files[@]}" -gt 0 ] || die "no source file is there to format"
     cd "$root"
+    mapfile -d '' files < <(find io sync net fs compute bridge benchmarks examples tests test_package \
+        \( -name build -o -name target \) -prune -o \
+        -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.c' \) -print0)
+    [ "${#files[@]}" -gt 0 ] || die "no source file is there to format"
     if [ "$check" = yes ]; then
         printf '%s\0' "${files[@]}" | xargs -0 clang-format-19 --dry-run -Werror
     else
