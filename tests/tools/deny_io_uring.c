@@ -76,7 +76,8 @@ int main(int argc, char** argv)
     }
     if (first >= argc)
     {
-        fprintf(stderr, "usage: deny_io_uring [--errno EPERM|ENOSYS] COMMAND [ARGUMENT...] | --probe\n");
+        fprintf(stderr,
+                "usage: deny_io_uring [--errno EPERM|ENOSYS] COMMAND [ARGUMENT...] | --probe\n");
         return 2;
     }
     if (forbid_io_uring(error) != 0)
