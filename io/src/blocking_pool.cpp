@@ -16,7 +16,6 @@
 #include <system_error>
 #include <utility>
 
-#include <climits>
 #include <csignal>
 #include <pthread.h>
 
@@ -28,6 +27,7 @@ namespace
 
 /// Directory reading keeps 32 KiB on the stack, and libraries called by users' jobs need room too.
 constexpr std::size_t stack_bytes_min = 128 * 1024;
+constexpr std::chrono::milliseconds keep_alive_max = std::chrono::hours(24 * 365);
 
 /// Blocks the signals that the process may receive from outside for as long as it lives: a thread
 /// inherits its creator's mask, and a pool thread must not run the program's signal handlers. Those
@@ -66,6 +66,9 @@ public:
     explicit implementation(options configuration) : options_(std::move(configuration))
     {
         options_.threads_max = std::max(options_.threads_max, 1u);
+        // "For ever" must not overflow when it is added to a point in time.
+        options_.keep_alive = std::clamp<std::chrono::milliseconds>(
+            options_.keep_alive, std::chrono::milliseconds(0), keep_alive_max);
     }
 
     result<void> submit(runnable& job);
@@ -175,8 +178,8 @@ int blocking_pool::implementation::start_thread() noexcept
     int error = 0;
     if (options_.stack_bytes != 0)
     {
-        error = pthread_attr_setstacksize(&attributes,
-                                          std::max(options_.stack_bytes, stack_bytes_min));
+        error =
+            pthread_attr_setstacksize(&attributes, std::max(options_.stack_bytes, stack_bytes_min));
     }
     if (error == 0)
     {

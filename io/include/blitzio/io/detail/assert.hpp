@@ -20,8 +20,8 @@ namespace blitzio::detail
 } // namespace blitzio::detail
 
 #if !defined(NDEBUG) || defined(BLITZIO_ASSERTIONS)
-#define BLITZIO_ASSERT(condition)                                                                  \
-    ((condition) ? static_cast<void>(0)                                                            \
+#define BLITZIO_ASSERT(condition)       \
+    ((condition) ? static_cast<void>(0) \
                  : ::blitzio::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #else
 #define BLITZIO_ASSERT(condition) static_cast<void>(sizeof((condition) ? 1 : 0))
