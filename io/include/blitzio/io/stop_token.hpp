@@ -70,7 +70,7 @@ private:
 //       changed from null only under the lock and together with taking that node off the list;
 //   I3  after stop_requested_bit is set no node enters the list.
 // Why a destroyed callback is never touched: request_stop touches a node only under the lock while
-// it is listed, and then through the one invoke. deregister() leaves only when the node is unlisted
+// it is listed, and then through the one invoke. deregister_callback() leaves only when the node is unlisted
 // and running_ does not name it, or when this very thread is inside the callback; in the latter
 // case request_stop does not look at the node again. running_ is a pointer that is only compared.
 // Why no callback is missed: a registration takes the lock either before the stop bit is set (the
@@ -105,12 +105,13 @@ public:
         {
             unlink(next);
             const auto invoke = Atomics::load_plain(next->invoke_);
-            // Relaxed: read by deregister() first under the lock, which orders it.
-            running_.store(next, std::memory_order_relaxed);
+            // Release: partner is the acquire in deregister_callback(). Who waits there for the
+            // callback before may see this value and never the null in between.
+            running_.store(next, std::memory_order_release);
             unlock();
             invoke(next);
             // `next` may be gone from here on. Release: what the callback did happens before the
-            // return of the deregister() that waits with the acquire load.
+            // return of the deregister_callback() that waits with the acquire load.
             running_.store(nullptr, std::memory_order_release);
             lock();
         }
@@ -258,7 +259,7 @@ private:
             Atomics::store_plain(next->link_, link);
         }
         Atomics::store_plain(*link, next);
-        Atomics::store_plain(removed->link_, static_cast<node**>(nullptr));
+        Atomics::store_plain(removed->link_, nullptr);
     }
 
     // locked_bit | stop_requested_bit | reason << reason_shift; the upper two never change again.

@@ -14,6 +14,7 @@
 #include <cassert>
 #include <cstdint>
 #include <thread>
+#include <type_traits>
 
 namespace blitzio::detail
 {
@@ -63,7 +64,7 @@ struct std_atomics
     }
 
     template <class T>
-    static void store_plain(T& location, T value) noexcept
+    static void store_plain(T& location, std::type_identity_t<T> value) noexcept
     {
         location = value;
     }

@@ -44,14 +44,16 @@ namespace blitzio::detail
 // compiler may turn the addition of zero into a fence and a load, which keeps producers off each
 // other's line.
 //
-// Reservations: taking a sleeper takes two steps, first state_ (unparked + 1), then a bit. Sleeping
-// sets the bit first and then state_. So the number of bits is never smaller than the number of
-// sleepers by state_ plus the number of takers between their steps, and a taker finds a bit. Two
-// kinds of taker exist: a notifier, of which there is at most one between its steps because it
-// makes `searching` non-zero, takes any bit; a worker that wakes by itself takes its own bit or,
-// when the notifier was faster, gives its reservation back. While it holds one too many, state_ may
-// claim that nobody sleeps, but the notifier that was faster has made it searching, so nothing is
-// skipped that would not be skipped anyway.
+// Reservations: waking takes two steps, first state_ (unparked + 1), then a bit of parked_.
+// Sleeping sets the bit first and then state_. So a sleeper by state_'s account has a bit, and
+// these cross:
+//   - A notifier (also searching + 1, so there is one at a time) takes any bit. It finds none when
+//     the sleeper it counted on is waking by itself; then it takes its reservation back and looks
+//     at the state again. Until then it was a searcher that does not search, and others relied on
+//     it, but its new look comes after theirs in the modification order and answers for them.
+//   - A worker that wakes by itself takes its own bit. It finds it gone when a notifier was faster,
+//     then it takes its reservation back. Until then state_ counts one sleeper too few, but the
+//     notifier that was faster has made this worker a searcher, so nobody is missing.
 template <class Atomics = std_atomics, std::uint32_t MaxWorkers = 256>
 class idle_set
 {
@@ -84,13 +86,19 @@ public:
         std::uint32_t seen = read_state();
         while (wants_searcher(seen))
         {
-            // seq_cst: partner is every other read-modify-write of state_ (see above). A failure
-            // reads a later value than read_state() did, whose writer comes after it.
-            if (state_.compare_exchange_weak(seen, seen + one_searching + one_unparked,
-                                             std::memory_order_seq_cst, std::memory_order_seq_cst))
+            // seq_cst, here and below: partner is every other read-modify-write of state_ (see
+            // above). A failure reads a later value than read_state() did, whose writer comes after
+            // it.
+            if (!state_.compare_exchange_weak(seen, seen + reservation, std::memory_order_seq_cst,
+                                              std::memory_order_seq_cst))
             {
-                return take_any();
+                continue;
             }
+            if (const auto chosen = take_any())
+            {
+                return chosen;
+            }
+            seen = state_.fetch_sub(reservation, std::memory_order_seq_cst) - reservation;
         }
         return std::nullopt;
     }
@@ -181,6 +189,7 @@ public:
 private:
     static constexpr std::uint32_t one_searching = 1;
     static constexpr std::uint32_t one_unparked = 1U << 16;
+    static constexpr std::uint32_t reservation = one_searching + one_unparked;
     static constexpr std::uint32_t bits_per_word = 64;
     static constexpr std::uint32_t words = (MaxWorkers + bits_per_word - 1) / bits_per_word;
 
@@ -226,30 +235,26 @@ private:
         return (before & bit_of(index)) != 0;
     }
 
-    // Redeems a reservation. The lowest index is preferred: work stays on few, warm workers. A
-    // second round is needed only when others park and wake while this one looks.
-    [[nodiscard]] std::uint32_t take_any() noexcept
+    // Redeems a notifier's reservation, if there is a sleeper left. The lowest index is preferred:
+    // work stays on few, warm workers.
+    [[nodiscard]] std::optional<std::uint32_t> take_any() noexcept
     {
-        for (std::uint32_t round = 0;; ++round)
+        for (std::uint32_t word = 0; word * bits_per_word < workers_; ++word)
         {
-            for (std::uint32_t word = 0; word * bits_per_word < workers_; ++word)
+            // Relaxed: the acquire is in take(), and the reservation in state_ came after the bit.
+            auto bits = parked_[word].load(std::memory_order_relaxed);
+            while (bits != 0)
             {
-                // Relaxed: the acquire is in take(), and the reservation in state_ came after the
-                // bit.
-                auto bits = parked_[word].load(std::memory_order_relaxed);
-                while (bits != 0)
+                const std::uint32_t index =
+                    word * bits_per_word + static_cast<std::uint32_t>(std::countr_zero(bits));
+                if (take(index))
                 {
-                    const std::uint32_t index =
-                        word * bits_per_word + static_cast<std::uint32_t>(std::countr_zero(bits));
-                    if (take(index))
-                    {
-                        return index;
-                    }
-                    bits &= bits - 1;
+                    return index;
                 }
+                bits &= bits - 1;
             }
-            Atomics::back_off(round);
         }
+        return std::nullopt;
     }
 
     const std::uint32_t workers_;

@@ -75,7 +75,7 @@ public:
             }
             if (head.steal != head.real)
             {
-                Atomics::store_plain(item->next, static_cast<runnable*>(nullptr));
+                Atomics::store_plain(item->next, nullptr);
                 overflow(item, item, std::size_t{1});
                 return;
             }
@@ -249,7 +249,7 @@ private:
             last = following;
         }
         Atomics::store_plain(last->next, item);
-        Atomics::store_plain(item->next, static_cast<runnable*>(nullptr));
+        Atomics::store_plain(item->next, nullptr);
         std::forward<Overflow>(overflow)(first, item, std::size_t{half} + 1);
         return true;
     }

@@ -1,0 +1,153 @@
+# Mutants: copies of the shipped lock-free headers with one step changed, each in a namespace of its own. The model
+# tests must fail on every one of them. The text to change has to occur exactly once, so a header that was rewritten
+# makes this fail at configure time instead of silently testing nothing.
+
+# blitzio_add_mutant(<name> <header below io/include/blitzio/io> <text> <replacement>)
+# writes mutants/<name>.hpp with everything in namespace blitzio::mutants::<name>.
+function(blitzio_add_mutant name header from to)
+    set(source "${PROJECT_SOURCE_DIR}/io/include/blitzio/io/${header}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
+    file(READ "${source}" text)
+    string(FIND "${text}" "${from}" first)
+    string(FIND "${text}" "${from}" last REVERSE)
+    if(first EQUAL -1 OR NOT first EQUAL last)
+        message(FATAL_ERROR "The mutant ${name} wants to change a text that occurs not exactly once in ${header}:\n${from}")
+    endif()
+    string(REPLACE "${from}" "${to}" text "${text}")
+    set(borrowed "using namespace ::blitzio::detail;")
+    if(header MATCHES "^detail/")
+        string(REPLACE "namespace blitzio::detail\n{" "namespace blitzio::mutants::${name}\n{\n${borrowed}" text "${text}")
+    else()
+        string(REPLACE "namespace blitzio\n{" "namespace blitzio::mutants::${name}\n{" text "${text}")
+        string(REPLACE "namespace detail\n{" "namespace detail\n{\nusing ::blitzio::detail::std_atomics;" text "${text}")
+    endif()
+    string(FIND "${text}" "namespace blitzio::mutants::${name}\n{" moved)
+    if(moved EQUAL -1)
+        message(FATAL_ERROR "The mutant ${name} found no namespace to rename in ${header}")
+    endif()
+    file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.hpp" CONTENT "@text@" @ONLY)
+endfunction()
+
+# The owner writes over slots that a thief still reads.
+blitzio_add_mutant(steal_queue_push_over_claim detail/steal_queue.hpp
+    [[if (tail - head.steal < Capacity)]] [[if (tail - head.real < Capacity)]])
+# A second thief claims while the first is inside.
+blitzio_add_mutant(steal_queue_claim_ignores_thief detail/steal_queue.hpp
+    [[            if (head.steal != head.real)
+            {
+                return {.steal = 0, .real = 0};]] [[            if (false)
+            {
+                return {.steal = 0, .real = 0};]])
+# A pop lets go of the slots that a thief reads.
+blitzio_add_mutant(steal_queue_pop_ends_claim detail/steal_queue.hpp
+    [[head.steal == head.real ? real : head.steal]] [[real]])
+# The thief lets go of less than it claimed, so its slots stay blocked.
+blitzio_add_mutant(steal_queue_finish_forgets_pops detail/steal_queue.hpp
+    [[const std::uint32_t real = unpack(seen).real;]] [[const std::uint32_t real = unpack(seen).steal;]])
+# The thief fills slots of its own ring that another thief still reads.
+blitzio_add_mutant(steal_queue_take_without_room detail/steal_queue.hpp
+    [[if (tail - own.steal > Capacity / 2)]] [[if (tail - own.real > Capacity / 2)]])
+
+blitzio_add_mutant(inbox_nobody_wakes detail/inbox.hpp
+    [[return seen == &asleep_;]] [[return false;]])
+blitzio_add_mutant(inbox_everyone_wakes detail/inbox.hpp
+    [[return seen == &asleep_;]] [[return true;]])
+# The consumer goes to sleep over letters that came after its last look.
+blitzio_add_mutant(inbox_sleeps_on_letters detail/inbox.hpp
+    [[return head_.compare_exchange_strong(expected, &asleep_, std::memory_order_release,]]
+    [[expected = head_.load(std::memory_order_relaxed);
+        return head_.compare_exchange_strong(expected, &asleep_, std::memory_order_release,]])
+# Waking up throws the letters away that have come meanwhile.
+blitzio_add_mutant(inbox_wakes_erase_letters detail/inbox.hpp
+    [[return head_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,]]
+    [[expected = head_.load(std::memory_order_relaxed);
+        return head_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,]])
+
+# A producer looks at the state without ordering its push before the look.
+blitzio_add_mutant(idle_set_producer_only_loads detail/idle_set.hpp
+    [[return state_.fetch_add(0, std::memory_order_seq_cst);]] [[return state_.load(std::memory_order_seq_cst);]])
+# A worker that was turned away from searching parks without a second look, although nobody searches.
+blitzio_add_mutant(idle_set_only_searchers_look_again detail/idle_set.hpp
+    [[return searching_in(before - leaving) == 0;]] [[return was_searching && searching_in(before - leaving) == 0;]])
+# Nobody looks again before parking.
+blitzio_add_mutant(idle_set_nobody_looks_again detail/idle_set.hpp
+    [[return searching_in(before - leaving) == 0;]] [[return searching_in(before) > 1000;]])
+# The last searcher finds work and does not notify for what came meanwhile.
+blitzio_add_mutant(idle_set_last_searcher_is_silent detail/idle_set.hpp
+    [[return searching_in(before) == 1;]] [[return false;]])
+# A worker that was chosen believes that it woke by itself, so it stays counted as searching.
+blitzio_add_mutant(idle_set_chosen_worker_does_not_search detail/idle_set.hpp
+    [[return !unpark_if_parked(index);]] [[unpark_if_parked(index); return false;]])
+# A worker that lost its bit to a notifier keeps its reservation: a sleeper too few is counted.
+blitzio_add_mutant(idle_set_reservation_is_kept detail/idle_set.hpp
+    [[        state_.fetch_sub(one_unparked, std::memory_order_seq_cst);
+        return false;]] [[        return false;]])
+# A notifier that found nobody goes away without a second look at what others left to it.
+blitzio_add_mutant(idle_set_vain_notifier_gives_up detail/idle_set.hpp
+    [[            seen = state_.fetch_sub(reservation, std::memory_order_seq_cst) - reservation;]]
+    [[            state_.fetch_sub(reservation, std::memory_order_seq_cst);
+            break;]])
+# A notifier that found nobody keeps its reservation: a searcher is counted that does not exist.
+blitzio_add_mutant(idle_set_vain_notifier_stays_counted detail/idle_set.hpp
+    [[            seen = state_.fetch_sub(reservation, std::memory_order_seq_cst) - reservation;]]
+    [[            break;]])
+# A worker that wakes by itself stays listed, so that a notifier wakes one who is awake.
+blitzio_add_mutant(idle_set_self_wake_keeps_bit detail/idle_set.hpp
+    [[        if (take(index))
+        {
+            return true;
+        }]] [[        if (is_parked(index))
+        {
+            return true;
+        }]])
+
+# The destructor does not wait for the callback that runs on another thread.
+blitzio_add_mutant(stop_token_destructor_does_not_wait stop_token.hpp
+    [[while (running_.load(std::memory_order_acquire) == &removed)]] [[while (false)]])
+# Whoever waited for one callback learns of its end only by the start of the next, and not what it did.
+blitzio_add_mutant(stop_token_next_call_hides_end stop_token.hpp
+    [[running_.store(next, std::memory_order_release);]] [[running_.store(next, std::memory_order_relaxed);]])
+# A callback that destroys itself waits for itself.
+blitzio_add_mutant(stop_token_waits_for_itself stop_token.hpp
+    [[        if (own_thread)]] [[        if (own_thread && false)]])
+# A callback is listed after the stop request, and is never run.
+blitzio_add_mutant(stop_token_late_callback_is_missed stop_token.hpp
+    [[        if (!try_lock(0))
+        {
+            return false;
+        }]] [[        lock();]])
+# The request touches the callback after it ran.
+blitzio_add_mutant(stop_token_touches_after_call stop_token.hpp
+    [[            unlink(next);
+            const auto invoke = Atomics::load_plain(next->invoke_);]]
+    [[            unlink(next);
+            const auto invoke = Atomics::load_plain(next->invoke_);
+            struct late
+            {
+                node* touched;
+                ~late() { Atomics::store_plain(touched->next_, nullptr); }
+            } const late_touch{next};]])
+# Whoever comes second may change the reason, and runs what is left of the list a second time.
+blitzio_add_mutant(stop_token_second_request_counts stop_token.hpp
+    [[        if (!try_lock(request))
+        {
+            return false;
+        }]] [[        lock();
+        state_.store(request | locked_bit, std::memory_order_relaxed);]])
+
+# The sender publishes a value to a receiver that has closed.
+blitzio_add_mutant(oneshot_state_value_after_close detail/oneshot_state.hpp
+    [[if ((seen & closed_bit) != 0 && outcome == value_set)]] [[if (false)]])
+# The receiver sleeps although the sender has finished.
+blitzio_add_mutant(oneshot_state_waits_for_ever detail/oneshot_state.hpp
+    [[            if ((seen & finished) != 0)
+            {
+                return false;
+            }
+            // Release]] [[            // Release]])
+# A withdrawal succeeds although the sender is about to wake.
+blitzio_add_mutant(oneshot_state_wakes_twice detail/oneshot_state.hpp
+    [[if ((seen & finished) != 0 || (seen & receiver_waiting) == 0)]] [[if ((seen & receiver_waiting) == 0)]])
+# A withdrawn waiter is woken all the same.
+blitzio_add_mutant(oneshot_state_withdrawal_leaves_bit detail/oneshot_state.hpp
+    [[seen & ~unsigned{receiver_waiting}]] [[unsigned{seen}]])
