@@ -1,0 +1,1 @@
+"""The comparison of blitzio with its peers: building, measuring, reporting. Single-threaded."""

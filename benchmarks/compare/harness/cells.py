@@ -1,0 +1,101 @@
+"""What is measured: the peers and the cells (one cell = one kind of load at one size of server)."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """One contestant of one kind of cell. `arguments` follow the common command line."""
+
+    name: str
+    program: str
+    arguments: tuple = ()
+    environment: tuple = ()
+    one_thread_only: bool = False
+
+
+PEERS = {
+    "echo": (
+        Peer("blitzio", "blitzio/echo_server"),
+        Peer("blitzio_epoll", "blitzio/echo_server", environment=(("BLITZIO_BACKEND", "epoll"),)),
+        Peer("tokio_multi", "tokio/echo_server", ("--flavor", "multi")),
+        Peer("tokio_current", "tokio/echo_server", ("--flavor", "current"), one_thread_only=True),
+        Peer("go", "go/echo_server"),
+        Peer("raw_uring", "native/uring_echo", one_thread_only=True),
+    ),
+    "mixed": (
+        Peer("blitzio", "blitzio/mixed_workload"),
+        Peer("blitzio_epoll", "blitzio/mixed_workload", environment=(("BLITZIO_BACKEND", "epoll"),)),
+        Peer("tokio_multi", "tokio/mixed_server", ("--flavor", "multi")),
+        Peer("tokio_current", "tokio/mixed_server", ("--flavor", "current"), one_thread_only=True),
+        Peer("tokio_multi_nice10", "tokio/mixed_server", ("--flavor", "multi", "--nice", "10")),
+        Peer("go", "go/mixed_server"),
+        Peer("go_pool", "go/mixed_server", ("--pool",)),
+    ),
+    "micro": (
+        Peer("blitzio", "blitzio/blitzio_micro"),
+        Peer("tokio_multi", "tokio/micro", ("--flavor", "multi")),
+        Peer("tokio_current", "tokio/micro", ("--flavor", "current"), one_thread_only=True),
+        Peer("go", "go/micro"),
+        Peer("raw_tbb", "native/tbb_micro"),
+    ),
+}
+
+# The floor that each kind of cell is held against.
+FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """T1: the server on one core with one I/O and one compute thread. T2: two of each, nobody pinned."""
+
+    name: str
+    kind: str
+    topology: str
+    load: tuple = ()
+
+    @property
+    def threads(self):
+        return 1 if self.topology == "T1" else 2
+
+    def peers(self):
+        return [peer for peer in PEERS[self.kind] if self.threads == 1 or not peer.one_thread_only]
+
+
+def _echo(connections, payload):
+    load = ("--connections", str(connections), "--payload", str(payload))
+    return Cell(f"echo_{connections}x{payload}", "echo", "T1", load)
+
+
+def _mixed(topology, heavy_connections):
+    load = ("--cheap-rate", "2000", "--cheap-connections", "4", "--heavy-connections", str(heavy_connections))
+    return Cell(f"mixed_{topology.lower()}", "mixed", topology, load)
+
+
+ALL = (
+    *(_echo(connections, payload) for payload in (64, 4096) for connections in (1, 64, 1000)),
+    _mixed("T1", 2),
+    _mixed("T2", 4),
+    Cell("micro_t1", "micro", "T1"),
+    Cell("micro_t2", "micro", "T2"),
+)
+QUICK = ("echo_1x64", "echo_64x64", "echo_1000x64", "echo_64x4096", "mixed_t1", "micro_t1")
+
+
+def select(names, quick):
+    """(cells, peer names or None) for --only, whose names may be peers, cells or kinds of cells."""
+    peer_names = {peer.name for peers in PEERS.values() for peer in peers}
+    peers = {name for name in names if name in peer_names}
+    wanted = set(names) - peers
+    unknown = wanted - set(PEERS) - {cell.name for cell in ALL}
+    if unknown:
+        choices = sorted(peer_names | set(PEERS) | {cell.name for cell in ALL})
+        raise ValueError(f"unknown name {', '.join(sorted(unknown))}; there are {', '.join(choices)}")
+    # A cell named outright is measured even if the quick choice would leave it out.
+    cells = [
+        cell
+        for cell in ALL
+        if cell.name in wanted
+        or ((cell.kind in wanted or not wanted) and (not quick or cell.name in QUICK))
+    ]
+    return cells, peers or None
