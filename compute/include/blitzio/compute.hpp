@@ -1,0 +1,5 @@
+// All of blitzio::compute.
+#pragma once
+
+#include <blitzio/compute/parallel.hpp>
+#include <blitzio/compute/pool.hpp>
