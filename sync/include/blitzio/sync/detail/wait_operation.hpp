@@ -1,0 +1,145 @@
+// The base of the operations that wait in a wait_queue: registration, cancellation, continuation.
+// Thread rule: as io/detail/operation.hpp says; a stop request may come on any thread at any time.
+#pragma once
+
+#include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/result.hpp>
+#include <blitzio/sync/detail/spin_lock.hpp>
+#include <blitzio/sync/detail/wait_queue.hpp>
+
+#include <cstdint>
+#include <expected>
+#include <system_error>
+#include <type_traits>
+
+namespace blitzio::detail
+{
+
+/// Whether an attempt that cannot be granted at once may enter the queue.
+enum class attempt_mode : std::uint8_t
+{
+    only_try,
+    or_wait,
+};
+
+/// `Derived` has
+///     bool attempt(attempt_mode) noexcept   Takes the object's lock. True: decided, see status. It
+///                                           must not decide otherwise when status is `cancelled`
+///                                           already. False with or_wait: queued, and the operation
+///                                           may be gone.
+///     bool withdraw() noexcept              For a stop request; see withdraw_from().
+///
+/// Who may touch the operation, and why nothing is lost:
+///   - The decision is made once, under the object's lock, and whoever takes the node out of the
+///     queue (the granting side or the stop callback) is the only one that schedules it.
+///   - The stop callback is registered before the node enters the queue, because afterwards the
+///     frame may already run elsewhere. If it runs before that, it leaves `cancelled` in the
+///     status, which the entering attempt sees under the same lock.
+///   - A callback that is still running when the frame continues is waited for in conclude(),
+///     which await_resume() calls first. So neither the frame nor the object can go away under it.
+///   - A grant that meets a stop request stands: success beats cancellation.
+/// `Node` is a wait_node with what the granting side needs to know.
+template <class Derived, class Node = wait_node>
+class wait_operation : public awaitable_base<Derived>, protected Node
+{
+    static_assert(std::is_base_of_v<wait_node, Node>);
+
+public:
+    [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
+    {
+        if (env.stop.stop_requested())
+        {
+            this->status = wait_status::cancelled;
+            return false;
+        }
+        this->run = &wait_node::continue_waiter;
+        this->runtime = env.runtime;
+        this->on_complete = who;
+        if (env.stop.stop_possible())
+        {
+            // Most attempts end here and never pay for a stop callback.
+            if (derived().attempt(attempt_mode::only_try))
+            {
+                return gave_way();
+            }
+            stop_.arm(env.stop, canceller{this});
+        }
+        return !derived().attempt(attempt_mode::or_wait) || gave_way();
+    }
+
+protected:
+    wait_operation() noexcept = default;
+    ~wait_operation() = default;
+
+    /// Only before start(): what is waited for moves with the derived class, no wait has begun.
+    wait_operation(wait_operation&&) noexcept {}
+
+    /// The decision; nobody else refers to the operation afterwards.
+    [[nodiscard]] wait_status conclude() noexcept
+    {
+        stop_.disarm();
+        BLITZIO_ASSERT(this->status != wait_status::idle && this->status != wait_status::queued);
+        return this->status;
+    }
+
+    /// Takes the operation out of `queue`, or keeps it from entering. True: it was waiting, and
+    /// must now be continued. False: it never waited, or was granted before.
+    [[nodiscard]] bool withdraw_from(wait_queue& queue) noexcept
+    {
+        if (this->status == wait_status::queued)
+        {
+            queue.remove(*this, wait_status::cancelled);
+            return true;
+        }
+        if (this->status == wait_status::idle)
+        {
+            this->status = wait_status::cancelled;
+        }
+        return false;
+    }
+
+    /// The error of a decision that is not `granted`.
+    [[nodiscard]] static std::unexpected<std::error_code> error_of(wait_status decision) noexcept
+    {
+        if (decision == wait_status::closed)
+        {
+            return fail(io_errc::closed);
+        }
+        return fail(std::errc::operation_canceled);
+    }
+
+private:
+    struct canceller
+    {
+        wait_operation* target;
+
+        void operator()() const noexcept
+        {
+            if (target->derived().withdraw())
+            {
+                target->wake();
+            }
+        }
+    };
+
+    [[nodiscard]] Derived& derived() noexcept
+    {
+        return static_cast<Derived&>(*this);
+    }
+
+    /// Decided without waiting. True: the task has gone on long enough at one stretch, so it
+    /// continues, with its decision made, behind the others.
+    [[nodiscard]] bool gave_way() noexcept
+    {
+        if (consume_budget())
+        {
+            return false;
+        }
+        schedule_last(*this->runtime, *this);
+        return true;
+    }
+
+    stop_slot<canceller> stop_;
+};
+
+} // namespace blitzio::detail

@@ -1,0 +1,161 @@
+// Who waits for a synchronisation object: an intrusive first-in first-out queue with removal in the
+// middle. The nodes live in the awaiting frames, so waiting allocates nothing.
+// Thread rule: a queue and the status of its nodes are guarded by the lock of the object they
+// belong to. A node taken out belongs to the thread that took it out, which continues it.
+#pragma once
+
+#include <blitzio/io/detail/assert.hpp>
+#include <blitzio/io/detail/resume.hpp>
+#include <blitzio/io/detail/runnable.hpp>
+#include <blitzio/io/detail/runtime_access.hpp>
+#include <blitzio/io/detail/waiter.hpp>
+
+#include <cstdint>
+
+namespace blitzio::detail
+{
+
+/// How far a wait has come. Only `idle` and `queued` ever change; the others are decisions.
+enum class wait_status : std::uint8_t
+{
+    idle,      // not in a queue and nothing decided
+    queued,    // in a queue
+    granted,   // has what was waited for
+    cancelled, // a stop was requested first; nothing was obtained
+    closed,    // the object was closed first; nothing was obtained
+};
+
+/// One waiting operation. The base runnable continues it on its own runtime.
+struct wait_node : runnable
+{
+    wait_node* previous = nullptr;
+    wait_node* following = nullptr;
+    runtime_core* runtime = nullptr;
+    waiter on_complete;
+    wait_status status = wait_status::idle;
+
+    /// The runnable's function.
+    static void continue_waiter(runnable* item) noexcept
+    {
+        resume(static_cast<wait_node*>(item)->on_complete());
+    }
+
+    /// Only after the node was taken out, and not with the object's lock held: afterwards the node,
+    /// and whatever its frame kept alive, may be gone.
+    void wake() noexcept
+    {
+        schedule(*runtime, *this);
+    }
+};
+
+class wait_queue
+{
+public:
+    wait_queue() noexcept = default;
+    wait_queue(const wait_queue&) = delete;
+    wait_queue& operator=(const wait_queue&) = delete;
+
+    ~wait_queue()
+    {
+        BLITZIO_ASSERT(empty()); // an object must outlive those that wait for it
+    }
+
+    [[nodiscard]] bool empty() const noexcept
+    {
+        return head_ == nullptr;
+    }
+
+    /// The one that waits longest, or null.
+    [[nodiscard]] wait_node* front() const noexcept
+    {
+        return head_;
+    }
+
+    void push_back(wait_node& added) noexcept
+    {
+        BLITZIO_ASSERT(added.status == wait_status::idle);
+        added.status = wait_status::queued;
+        added.previous = tail_;
+        added.following = nullptr;
+        (tail_ == nullptr ? head_ : tail_->following) = &added;
+        tail_ = &added;
+    }
+
+    /// Takes `removed` out, which must be in this queue, and records why.
+    void remove(wait_node& removed, wait_status why) noexcept
+    {
+        BLITZIO_ASSERT(removed.status == wait_status::queued);
+        (removed.previous == nullptr ? head_ : removed.previous->following) = removed.following;
+        (removed.following == nullptr ? tail_ : removed.following->previous) = removed.previous;
+        removed.status = why;
+    }
+
+    /// Takes out the one that waits longest; null when nobody waits.
+    [[nodiscard]] wait_node* pop_front(wait_status why) noexcept
+    {
+        wait_node* const first = head_;
+        if (first != nullptr)
+        {
+            remove(*first, why);
+        }
+        return first;
+    }
+
+private:
+    wait_node* head_ = nullptr;
+    wait_node* tail_ = nullptr;
+};
+
+/// Nodes taken out under the lock, to be continued after it was let go.
+class wake_list
+{
+public:
+    wake_list() noexcept = default;
+    wake_list(const wake_list&) = delete;
+    wake_list& operator=(const wake_list&) = delete;
+
+    void add(wait_node& taken) noexcept
+    {
+        taken.following = nullptr;
+        (last_ == nullptr ? first_ : last_->following) = &taken;
+        last_ = &taken;
+    }
+
+    void take_all(wait_queue& from, wait_status why) noexcept
+    {
+        while (wait_node* const taken = from.pop_front(why))
+        {
+            add(*taken);
+        }
+    }
+
+    /// Continues all of them, in order; without the lock.
+    void wake_all() noexcept
+    {
+        if (first_ == nullptr)
+        {
+            return;
+        }
+        if (first_ == last_)
+        {
+            first_->wake();
+        }
+        else
+        {
+            for (wait_node* node = first_; node != nullptr;)
+            {
+                wait_node* const following = node->following; // the node is gone once scheduled
+                // Not as "next": each would overtake the one before.
+                schedule_last(*node->runtime, *node);
+                node = following;
+            }
+        }
+        first_ = last_ = nullptr;
+    }
+
+private:
+    wait_node* first_ = nullptr;
+    wait_node* last_ = nullptr;
+};
+
+} // namespace blitzio::detail
