@@ -35,7 +35,7 @@ std::optional<std::uint32_t> text_reader::number(const number_rules& rules) noex
     {
         if (position_ - start == rules.digits_max)
         {
-            return refuse(rules.too_large);
+            return refuse_at(start, rules.too_large);
         }
         if (!rules.leading_zeros && position_ == start + 1 && text_[start] == '0')
         {
