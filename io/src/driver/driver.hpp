@@ -45,6 +45,11 @@ public:
     [[nodiscard]] virtual bool has_work() const noexcept = 0;
     /// Operations submitted here that have not completed.
     [[nodiscard]] virtual std::uint64_t in_flight() const noexcept = 0;
+    /// How often this driver has entered the kernel; any thread.
+    [[nodiscard]] virtual std::uint64_t kernel_entries() const noexcept
+    {
+        return 0;
+    }
     /// Runs once on the owner thread before anything else.
     virtual void start() noexcept {}
 

@@ -8,9 +8,11 @@
 #include <blitzio/io/spawn.hpp>
 #include <blitzio/io/task.hpp>
 
+#include <condition_variable>
 #include <expected>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -31,7 +33,9 @@ public:
     [[nodiscard]] waiter as_waiter() noexcept;
 
 private:
-    std::atomic<bool> finished_{false};
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool finished_ = false;
 };
 
 void require_no_worker(const char* what);
@@ -49,6 +53,7 @@ struct runtime_metrics
     std::uint64_t tasks_run = 0;
     std::uint64_t steals = 0;
     std::uint64_t parks = 0;
+    /// Times that workers entered the kernel for their drivers.
     std::uint64_t driver_entries = 0;
     unsigned blocking_threads = 0;
     unsigned file_threads = 0;

@@ -40,12 +40,14 @@ public:
         return std::move(node.mapped());
     }
 
+    /// Destroying an action may destroy the last owner of a socket, which in turn schedules what
+    /// its peer sees; those events go as well.
     void clear()
     {
-        // Moved out first: destroying an action may destroy the last owner of a socket, which in
-        // turn schedules what its peer sees.
-        auto doomed = std::move(events_);
-        events_.clear();
+        while (!events_.empty())
+        {
+            const auto doomed = std::exchange(events_, {});
+        }
     }
 
 private:

@@ -6,6 +6,7 @@
 #include "driver/driver.hpp"
 #include "driver/sim/buffer_guard.hpp"
 #include "driver/sim/descriptor_table.hpp"
+#include "driver/sim/perform.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace blitzio::detail
@@ -68,7 +70,7 @@ private:
         std::shared_ptr<sim::description> target;
         sim::buffer_guard guard;
         /// What a read-type operation obtained, until its delivery: the buffer holds garbage.
-        std::vector<std::byte> staged;
+        sim::staged_output staged;
     };
 
     /// Something to hand out: the result of operation `id`, or the end of a cancel request.
@@ -81,16 +83,21 @@ private:
     [[nodiscard]] bool try_inline(op& operation);
     void flush();
     void begin(pending_operation& entry);
-    void attempt(std::uint64_t id);
-    [[nodiscard]] std::optional<std::int32_t> perform_now(pending_operation& entry);
+    void attempt(pending_operation& entry);
     void set_result(pending_operation& entry, std::int32_t result);
     void deliver(std::uint64_t id, ready_list& ready);
+    /// `ready` is nullptr when the request is dealt with outside of cancel().
     void process_cancel(std::uint64_t id, op& operation, ready_list* ready);
-    void end_cancel(op& operation, ready_list* ready, bool allow_now);
+    void cancel_pending(pending_operation& entry, ready_list* ready);
+    void end_cancel(op& operation, ready_list* ready);
     void finish_cancel(op& operation, ready_list& ready);
-    [[nodiscard]] bool may_be_unstoppable(const pending_operation& entry) const;
-    void check_guard(pending_operation& entry);
+    [[nodiscard]] bool is_unstoppable(const pending_operation& entry);
+    void report(const op& operation, std::string_view problem);
+    void trace_completion(const op& operation, std::int32_t result) noexcept;
     [[nodiscard]] pending_operation* find(std::uint64_t id);
+    /// Runs `what(*this)` later, unless the driver is gone by then.
+    template <class Action>
+    void after(std::chrono::nanoseconds delay, Action what);
 
     sim_world& world_;
     unsigned worker_index_;
@@ -100,6 +107,8 @@ private:
     std::vector<std::uint64_t> unflushed_;
     std::vector<due_notice> due_;
     std::atomic<bool> woken_{false};
+    /// Events hold it weakly.
+    std::shared_ptr<sim_driver*> self_;
 };
 
 } // namespace blitzio::detail

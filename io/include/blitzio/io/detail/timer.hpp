@@ -16,11 +16,15 @@ class timer_wheel;
 /// The base runnable is what runs on the arming worker when the time has come.
 struct timer : runnable
 {
-    timer* previous = nullptr;
+    /// The pointer that points to this timer; null while it is in no slot.
+    timer** link = nullptr;
     timer* following = nullptr;
     timer_wheel* wheel = nullptr;
     /// Expiry in the wheel's ticks, rounded up: a timer never fires early.
     std::uint64_t expiry_tick = 0;
+    /// Where in the wheel it is.
+    std::uint8_t level = 0;
+    std::uint8_t slot = 0;
 };
 
 /// Arms on the current worker. It cannot fire before the caller returns to the worker's loop.

@@ -1,0 +1,144 @@
+// Setting up rings, from the best to the plainest form that the kernel accepts.
+// Thread rule: see backend.hpp.
+#include "driver/backend.hpp"
+#include "driver/posix_system.hpp"
+#include "driver/uring/prepare.hpp"
+#include "driver/uring/uring_driver.hpp"
+#include "limits.hpp"
+
+#include <liburing.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace blitzio::detail
+{
+
+namespace
+{
+
+/// Every form needs SINGLE_ISSUER's promise kept anyway, so each step only drops what an older
+/// kernel does not know. R_DISABLED stays: the ring is enabled on its worker's thread.
+constexpr std::array<unsigned, 3> setup_ladder{
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+        IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED |
+        IORING_SETUP_CQSIZE,
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+        IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+    IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+};
+
+/// Small rings that fit a tight memlock limit are better than none.
+constexpr unsigned entries_min = 16;
+
+int set_up(io_uring& ring, unsigned entries)
+{
+    int error = -EINVAL;
+    for (const unsigned flags : setup_ladder)
+    {
+        for (unsigned size = entries; size >= entries_min || size == entries; size /= 2)
+        {
+            io_uring_params parameters{};
+            parameters.flags = flags;
+            parameters.cq_entries = size * limits::completions_per_entry;
+            error = io_uring_queue_init_params(size, &ring, &parameters);
+            if (error != -ENOMEM)
+            {
+                break;
+            }
+        }
+        if (error != -EINVAL)
+        {
+            break;
+        }
+    }
+    return error;
+}
+
+/// 0, or why this kernel's rings are not enough for the driver.
+int check_abilities(io_uring& ring)
+{
+    constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_FAST_POLL;
+    if ((ring.features & needed) != needed)
+    {
+        return -ENOSYS;
+    }
+    io_uring_probe* const probe = io_uring_get_probe_ring(&ring);
+    if (probe == nullptr)
+    {
+        return -ENOSYS;
+    }
+    int missing = io_uring_opcode_supported(probe, IORING_OP_ASYNC_CANCEL) ? 0 : -ENOSYS;
+    for (auto kind = static_cast<int>(op_kind::nop); kind <= static_cast<int>(op_kind::poll);
+         ++kind)
+    {
+        const int opcode = uring::opcode_of(static_cast<op_kind>(kind));
+        if (opcode >= 0 && !io_uring_opcode_supported(probe, opcode))
+        {
+            missing = -ENOSYS;
+        }
+    }
+    io_uring_free_probe(probe);
+    return missing;
+}
+
+class uring_backend final : public backend
+{
+public:
+    explicit uring_backend(const backend_options& options) noexcept : options_(options) {}
+
+    [[nodiscard]] std::string_view name() const noexcept override
+    {
+        return "io_uring";
+    }
+
+    [[nodiscard]] system& operating_system() noexcept override
+    {
+        return system_;
+    }
+
+    [[nodiscard]] result<std::unique_ptr<driver>> create_driver(unsigned) override
+    {
+        const int event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (event_fd < 0)
+        {
+            return fail(std::error_code(errno, std::system_category()));
+        }
+        io_uring ring{};
+        const unsigned entries =
+            options_.ring_entries != 0 ? options_.ring_entries : limits::ring_entries_default;
+        if (const int error = set_up(ring, entries); error < 0)
+        {
+            ::close(event_fd);
+            return fail(error_from_kernel(error));
+        }
+        return std::make_unique<uring_driver>(ring, event_fd, options_.file_pool);
+    }
+
+private:
+    backend_options options_;
+    posix_system system_;
+};
+
+} // namespace
+
+result<std::unique_ptr<backend>> make_uring_backend(const backend_options& options)
+{
+    // A ring of its own for the question: whether the kernel has, allows and masters it.
+    io_uring ring{};
+    int error = set_up(ring, entries_min);
+    if (error >= 0)
+    {
+        error = check_abilities(ring);
+        io_uring_queue_exit(&ring);
+    }
+    if (error < 0)
+    {
+        return fail(error_from_kernel(error));
+    }
+    return std::make_unique<uring_backend>(options);
+}
+
+} // namespace blitzio::detail

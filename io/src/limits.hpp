@@ -1,0 +1,47 @@
+// Every bound of the io module that is not a setting, with its reason. Thread rule: constants.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace blitzio::detail::limits
+{
+
+/// Coroutine transfers that may stand on the stack where the compiler does not make them jumps. An
+/// unoptimised GCC frame with a sanitizer takes up to 4 KiB for each; 32 of them leave half of a
+/// 256 KiB stack to the program.
+inline constexpr unsigned transfer_depth_max = 32;
+
+/// Operations that may complete without suspension before a task gives way: ready sockets must not
+/// starve the other tasks of a worker.
+inline constexpr unsigned completion_budget = 128;
+
+/// Turns after which a worker looks at its driver, its timers and the injection queue although its
+/// own queue has work. A prime, so that it does not fall into step with a program's own rhythm.
+inline constexpr std::uint32_t tick_interval = 61;
+
+/// How often the task woken last may run next before the queue gets its turn.
+inline constexpr unsigned lifo_streak_max = 3;
+
+/// Workers of one runtime: the width of the idle set.
+inline constexpr unsigned workers_max = 256;
+
+/// Entries of a worker's submission ring unless configured; more are handed over when it is full.
+inline constexpr unsigned ring_entries_default = 256;
+inline constexpr unsigned ring_entries_max = 32768;
+
+/// Completion entries for each submission entry. Beyond them the kernel keeps completions in memory
+/// of its own (IORING_FEAT_NODROP), which costs an allocation each but loses nothing.
+inline constexpr unsigned completions_per_entry = 8;
+
+/// Bytes of one read or write: the kernel's own bound is slightly below 2 GiB.
+inline constexpr std::size_t transfer_bytes_max = 0x7ffff000;
+
+/// Frames of one size that a thread keeps for itself, in bytes, and the largest frame kept.
+inline constexpr std::size_t frame_cache_bytes = 32 * 1024;
+inline constexpr std::size_t pooled_frame_bytes_max = 4096;
+
+/// How long a runtime that is being destroyed waits before it names the tasks that did not stop.
+inline constexpr int shutdown_report_seconds = 10;
+
+} // namespace blitzio::detail::limits

@@ -1,0 +1,147 @@
+// The public runtime on top of runtime_core. Thread rule: see the header.
+#include <blitzio/io/runtime.hpp>
+
+#include "driver/sim/sim_backend.hpp"
+#include "runtime_core.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+namespace blitzio
+{
+
+namespace detail
+{
+
+void require_no_worker(const char* what)
+{
+    if (on_worker_thread())
+    {
+        throw std::system_error(make_error_code(io_errc::would_deadlock), what);
+    }
+}
+
+void blocking_waiter::wait(runtime_core& runtime)
+{
+    if (runtime.is_simulated())
+    {
+        runtime.simulate_until([this] { return finished_; });
+        return;
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return finished_; });
+}
+
+waiter blocking_waiter::as_waiter() noexcept
+{
+    return {[](void* self) noexcept -> std::coroutine_handle<> {
+                auto& waiting = *static_cast<blocking_waiter*>(self);
+                // Notified under the lock: the waiting thread destroys the object as soon as it
+                // can take it.
+                const std::lock_guard lock(waiting.mutex_);
+                waiting.finished_ = true;
+                waiting.changed_.notify_one();
+                return std::noop_coroutine();
+            },
+            this};
+}
+
+} // namespace detail
+
+void runtime::core_deleter::operator()(detail::runtime_core* core) const noexcept
+{
+    delete core;
+}
+
+runtime::runtime(std::unique_ptr<detail::runtime_core, core_deleter> core) noexcept
+    : core_(std::move(core))
+{
+}
+
+std::expected<runtime, config_error> runtime::create(runtime_config config)
+{
+    auto core = detail::runtime_core::create(std::move(config));
+    if (!core)
+    {
+        return std::unexpected(std::move(core.error()));
+    }
+    return runtime(std::unique_ptr<detail::runtime_core, core_deleter>(core->release()));
+}
+
+runtime::runtime(runtime_config config)
+{
+    auto core = detail::runtime_core::create(std::move(config));
+    if (!core)
+    {
+        throw std::system_error(core.error().code, core.error().message);
+    }
+    core_.reset(core->release());
+}
+
+runtime::runtime(runtime&&) noexcept = default;
+
+runtime& runtime::operator=(runtime&& other) noexcept
+{
+    if (this != &other)
+    {
+        detail::runtime_core* const old = core_.release();
+        core_ = std::move(other.core_);
+        core_deleter()(old);
+    }
+    return *this;
+}
+
+runtime::~runtime()
+{
+    if (core_ != nullptr && detail::on_worker_thread())
+    {
+        detail::terminate_with("a runtime was destroyed on a worker thread");
+    }
+}
+
+void runtime::run()
+{
+    detail::require_no_worker("runtime::run");
+    core_->wait_until_idle();
+}
+
+std::string_view runtime::backend_name() const noexcept
+{
+    return core_->io_backend().name();
+}
+
+std::string runtime::explain() const
+{
+    return core_->explain();
+}
+
+runtime_metrics runtime::metrics() const
+{
+    runtime_metrics all;
+    all.workers = core_->worker_count();
+    all.live_tasks = core_->live_task_count();
+    all.live_frames = detail::live_frames();
+    for (unsigned index = 0; index < all.workers; ++index)
+    {
+        auto& each = core_->worker_at(index);
+        all.tasks_run += each.stats().tasks_run.value();
+        all.steals += each.stats().steals.value();
+        all.parks += each.stats().parks.value();
+        all.timers_armed += each.timers().size();
+        all.operations_in_flight += each.io().in_flight();
+        all.driver_entries += each.io().kernel_entries();
+    }
+    const auto pools = core_->pools();
+    all.blocking_threads = pools.user.threads;
+    all.file_threads = pools.files.threads;
+    return all;
+}
+
+std::uint64_t runtime::simulation_trace_hash() const noexcept
+{
+    return core_->is_simulated() ? core_->simulation().world().trace_hash() : 0;
+}
+
+} // namespace blitzio

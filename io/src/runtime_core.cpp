@@ -1,0 +1,567 @@
+// Building, running and ending a runtime. Thread rule: see the header.
+#include "runtime_core.hpp"
+
+#include "driver/sim/sim_backend.hpp"
+#include "limits.hpp"
+#include "threads.hpp"
+#include "topology.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <utility>
+
+namespace blitzio::detail
+{
+
+namespace
+{
+
+class steady_clock_source final : public clock_source
+{
+public:
+    [[nodiscard]] std::chrono::nanoseconds now() const noexcept override
+    {
+        return std::chrono::steady_clock::now().time_since_epoch();
+    }
+};
+
+std::string place_of(const task_env& env)
+{
+    std::string text = env.spawned_at.file_name();
+    if (text.empty())
+    {
+        text = "unknown place";
+    }
+    else
+    {
+        text += ':' + std::to_string(env.spawned_at.line());
+    }
+    if (env.name != nullptr && *env.name != '\0')
+    {
+        text += " (" + std::string(env.name) + ')';
+    }
+    return text;
+}
+
+unsigned choose_worker_count(const runtime_config& config, std::string& explanation)
+{
+    if (config.io_threads != 0)
+    {
+        explanation += "workers: " + std::to_string(config.io_threads) + " (configured)\n";
+        return config.io_threads;
+    }
+    const auto budget = usable_processors();
+    const unsigned count = std::min(budget.count, limits::workers_max);
+    explanation += "workers: " + std::to_string(count) + " (" + budget.reason + ")\n";
+    return count;
+}
+
+} // namespace
+
+runtime_core::runtime_core(runtime_config config)
+    : config_(std::move(config)),
+      worker_count_(choose_worker_count(config_, explanation_)),
+      own_clock_(std::make_unique<steady_clock_source>()),
+      clock_(own_clock_.get()),
+      simulation_random_(config_.simulation.seed),
+      idle_(worker_count_)
+{
+    for (unsigned index = 0; index <= worker_count_; ++index)
+    {
+        registries_.push_back(std::make_unique<live_tasks>(watch_));
+    }
+}
+
+std::expected<std::unique_ptr<runtime_core>, config_error>
+runtime_core::create(runtime_config config)
+{
+    if (auto checked = validate(config); !checked)
+    {
+        return std::unexpected(std::move(checked.error()));
+    }
+    std::unique_ptr<runtime_core> core(new runtime_core(std::move(config)));
+    if (auto built = core->build(); !built)
+    {
+        return std::unexpected(std::move(built.error()));
+    }
+    return core;
+}
+
+result<void> runtime_core::choose_backend(backend_choice wanted)
+{
+    const backend_options options{.worker_count = worker_count_,
+                                  .ring_entries = config_.ring_entries,
+                                  .file_pool = file_pool_.get()};
+    if (wanted == backend_choice::sim)
+    {
+        sim_options world{};
+        world.seed = config_.simulation.seed;
+        world.faults = config_.simulation.faults;
+        world.delay_max = config_.simulation.delay_max;
+        world.descriptor_limit = config_.simulation.descriptor_limit;
+        auto simulated = make_sim_backend(options, world);
+        simulation_ = simulated.get();
+        clock_ = &simulated->clock();
+        backend_ = std::move(simulated);
+        explanation_ += "backend: sim (configured)\n";
+        return {};
+    }
+    if (wanted != backend_choice::epoll)
+    {
+#if BLITZIO_WITH_IO_URING
+        auto ring = make_uring_backend(options);
+#else
+        result<std::unique_ptr<backend>> ring = fail(std::errc::function_not_supported);
+#endif
+        if (ring)
+        {
+            backend_ = std::move(*ring);
+            explanation_ += wanted == backend_choice::automatic
+                                ? "backend: io_uring (the kernel has it and allows it)\n"
+                                : "backend: io_uring (asked for)\n";
+            return {};
+        }
+        if (wanted == backend_choice::io_uring)
+        {
+            return fail(ring.error());
+        }
+        explanation_ += "backend: epoll (io_uring refused: " + ring.error().message() + ")\n";
+    }
+    else
+    {
+        explanation_ += "backend: epoll (asked for)\n";
+    }
+    auto readiness = make_epoll_backend(options);
+    if (!readiness)
+    {
+        return fail(readiness.error());
+    }
+    backend_ = std::move(*readiness);
+    return {};
+}
+
+std::expected<void, config_error> runtime_core::build()
+{
+    auto wanted = config_.backend;
+    if (const char* const text = std::getenv("BLITZIO_BACKEND");
+        text != nullptr && wanted == backend_choice::automatic)
+    {
+        auto parsed = parse_backend(text);
+        if (!parsed)
+        {
+            parsed.error().message = "environment variable BLITZIO_BACKEND: " +
+                                     parsed.error().message;
+            return std::unexpected(std::move(parsed.error()));
+        }
+        wanted = *parsed;
+    }
+    user_pool_ = std::make_unique<blocking_pool>(
+        blocking_pool::options{.threads_max = config_.blocking_threads_max,
+                               .keep_alive = config_.blocking_keep_alive,
+                               .name = config_.name + "-block"});
+    file_pool_ = std::make_unique<blocking_pool>(
+        blocking_pool::options{.threads_max = config_.file_threads_max,
+                               .keep_alive = config_.blocking_keep_alive,
+                               .name = config_.name + "-file"});
+    auto chosen = choose_backend(wanted);
+    if (chosen)
+    {
+        chosen = start_workers();
+    }
+    if (!chosen)
+    {
+        const auto choice = std::string(to_string(wanted));
+        return std::unexpected(config_error{"backend",
+                                            "backend = " + choice + ": cannot be used: " +
+                                                chosen.error().message(),
+                                            chosen.error()});
+    }
+    return {};
+}
+
+result<void> runtime_core::start_workers()
+{
+    for (unsigned index = 0; index < worker_count_; ++index)
+    {
+        auto io = backend_->create_driver(index);
+        if (!io)
+        {
+            return fail(io.error());
+        }
+        const std::uint64_t seed =
+            is_simulated() ? simulation_random_.next()
+                           : static_cast<std::uint64_t>(now().count()) + index;
+        workers_.push_back(std::make_unique<worker>(*this, index, std::move(*io), seed,
+                                                    config_.timers_max));
+    }
+    if (is_simulated())
+    {
+        for (auto& each : workers_)
+        {
+            each->io().start();
+        }
+        return {};
+    }
+    for (unsigned index = 0; index < worker_count_; ++index)
+    {
+        auto started = start_thread(config_.name + '-' + std::to_string(index),
+                                    config_.thread_stack_bytes,
+                                    [this, index] { workers_[index]->run(); });
+        if (!started)
+        {
+            return fail(started.error());
+        }
+        threads_.push_back(std::move(*started));
+    }
+    return {};
+}
+
+void runtime_core::stop_workers() noexcept
+{
+    // release pairs with the acquire in stopping().
+    stopping_.store(true, std::memory_order_release);
+    for (auto& each : workers_)
+    {
+        each->io().wake();
+    }
+    for (auto& thread : threads_)
+    {
+        thread.join();
+    }
+    threads_.clear();
+}
+
+void runtime_core::stop_tasks() noexcept
+{
+    for (auto& registry : registries_)
+    {
+        registry->for_each([](live_task& task) { task.stop.request_stop(stop_reason::shutdown); });
+    }
+}
+
+runtime_core::~runtime_core()
+{
+    // Before the lists are walked: a task that is added later sees it (under the list's mutex).
+    ending_.store(true, std::memory_order_relaxed);
+    stop_tasks();
+    wait_until_idle();
+    stop_workers();
+    // Files first: their results go to drivers, which must still be there.
+    file_pool_.reset();
+    user_pool_.reset();
+    workers_.clear();
+    backend_.reset();
+}
+
+// --- work ---------------------------------------------------------------------------------------
+
+void runtime_core::notify_one() noexcept
+{
+    if (const auto chosen = idle_.worker_to_notify())
+    {
+        workers_[*chosen]->io().wake();
+    }
+}
+
+void runtime_core::inject_list(runnable* first, runnable* last, std::size_t count) noexcept
+{
+    if (!injection_.push_list(first, last, count))
+    {
+        terminate_with("work was scheduled on a runtime that has ended");
+    }
+    notify_one();
+}
+
+void runtime_core::inject(runnable& item) noexcept
+{
+    item.next = nullptr;
+    inject_list(&item, &item, 1);
+}
+
+bool runtime_core::has_visible_work() const noexcept
+{
+    if (!injection_.empty())
+    {
+        return true;
+    }
+    return worker_count_ > 1 && std::ranges::any_of(workers_, [](const auto& each) {
+               return each->has_stealable_work();
+           });
+}
+
+// --- tasks --------------------------------------------------------------------------------------
+
+live_tasks& runtime_core::registry_here() noexcept
+{
+    worker* const here = current_worker();
+    if (here != nullptr && &here->core() == this)
+    {
+        return *registries_[here->index()];
+    }
+    return *registries_[worker_count_];
+}
+
+void runtime_core::launch(live_task& cell) noexcept
+{
+    registry_here().add(cell);
+    if (ending_.load(std::memory_order_relaxed))
+    {
+        cell.stop.request_stop(stop_reason::shutdown);
+    }
+    schedule(*this, cell);
+}
+
+void runtime_core::remove_live(live_task& cell) noexcept
+{
+    cell.registry->remove(cell);
+}
+
+std::size_t runtime_core::live_task_count() const noexcept
+{
+    std::size_t total = 0;
+    for (const auto& registry : registries_)
+    {
+        total += registry->size();
+    }
+    return total;
+}
+
+std::string runtime_core::name_live_tasks() const
+{
+    constexpr std::size_t names_max = 20;
+    std::string text;
+    std::size_t count = 0;
+    for (const auto& registry : registries_)
+    {
+        registry->for_each([&](const live_task& task) {
+            if (++count <= names_max)
+            {
+                text += "  spawned at " + place_of(task.env) + '\n';
+            }
+        });
+    }
+    return std::to_string(count) + " tasks have not ended:\n" + text;
+}
+
+void runtime_core::wait_until_idle()
+{
+    if (is_simulated())
+    {
+        simulate_until([this] { return live_task_count() == 0; });
+        return;
+    }
+    watch_.watchers.fetch_add(1, std::memory_order_relaxed);
+    std::unique_lock lock(watch_.mutex);
+    const auto all_ended = [this] { return live_task_count() == 0; };
+    const std::chrono::seconds patience(limits::shutdown_report_seconds);
+    bool reported = false;
+    while (!watch_.changed.wait_for(lock, patience, all_ended))
+    {
+        // Only a runtime that is going away is expected to become idle soon.
+        if (ending_.load(std::memory_order_relaxed) && !std::exchange(reported, true))
+        {
+            std::fprintf(stderr, "%s: waiting to end; %s", config_.name.c_str(),
+                         name_live_tasks().c_str());
+        }
+    }
+    watch_.watchers.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void runtime_core::report_unobserved(const task_env& env, std::exception_ptr error) noexcept
+{
+    const std::string place = place_of(env);
+    if (config_.on_unobserved_exception != nullptr)
+    {
+        config_.on_unobserved_exception(std::move(error), place);
+        return;
+    }
+    std::string what = "an exception of unknown type";
+    try
+    {
+        std::rethrow_exception(error);
+    }
+    catch (const std::exception& thrown)
+    {
+        what = thrown.what();
+    }
+    catch (...)
+    {
+    }
+    terminate_with(("unobserved exception in a task spawned at " + place + ": " + what).c_str());
+}
+
+// --- simulation ---------------------------------------------------------------------------------
+
+void runtime_core::simulate_until(const std::function<bool()>& done)
+{
+    auto& world = simulation_->world();
+    std::vector<unsigned> runnable_workers;
+    while (!done())
+    {
+        runnable_workers.clear();
+        for (unsigned index = 0; index < worker_count_; ++index)
+        {
+            if (workers_[index]->has_work() || world.driver_has_ready(index))
+            {
+                runnable_workers.push_back(index);
+            }
+        }
+        if (!runnable_workers.empty())
+        {
+            const auto pick = simulation_random_.below(runnable_workers.size());
+            workers_[runnable_workers[pick]]->simulate_turn();
+            continue;
+        }
+        auto next = world.next_event();
+        for (const auto& each : workers_)
+        {
+            if (const auto expiry = each->timers().next_expiry())
+            {
+                next = std::min(next.value_or(*expiry), *expiry);
+            }
+        }
+        if (!next)
+        {
+            terminate_with(("simulation with seed " + std::to_string(config_.simulation.seed) +
+                            ": nothing can happen any more, yet " + name_live_tasks())
+                               .c_str());
+        }
+        world.advance_to(std::max(*next, world.now()));
+        for (const auto& each : workers_)
+        {
+            each->fire_timers();
+        }
+    }
+}
+
+void runtime_core::add_simulated_job(runnable& job) noexcept
+{
+    auto& world = simulation_->world();
+    const auto delay = static_cast<std::int64_t>(simulation_random_.below(
+        static_cast<std::uint64_t>(config_.simulation.delay_max.count()) + 1));
+    world.add_job(job, world.now() + std::chrono::nanoseconds(delay));
+}
+
+std::string runtime_core::explain() const
+{
+    return explanation_;
+}
+
+runtime_core::pool_statistics runtime_core::pools() const noexcept
+{
+    return {user_pool_->snapshot(), file_pool_->snapshot()};
+}
+
+// --- what headers use -----------------------------------------------------------------------------
+
+void schedule(runtime_core& runtime, runnable& item) noexcept
+{
+    worker* const here = current_worker();
+    if (here != nullptr && &here->core() == &runtime)
+    {
+        here->schedule_next(item);
+    }
+    else
+    {
+        runtime.inject(item);
+    }
+}
+
+void schedule_last(runtime_core& runtime, runnable& item) noexcept
+{
+    worker* const here = current_worker();
+    if (here != nullptr && &here->core() == &runtime)
+    {
+        here->push(item);
+    }
+    else
+    {
+        runtime.inject(item);
+    }
+}
+
+system& system_of(runtime_core& runtime) noexcept
+{
+    return runtime.operating_system();
+}
+
+std::chrono::nanoseconds now(runtime_core& runtime) noexcept
+{
+    return runtime.now();
+}
+
+bool is_simulated(runtime_core& runtime) noexcept
+{
+    return runtime.is_simulated();
+}
+
+void run_simulated_job(runtime_core& runtime, runnable& job) noexcept
+{
+    runtime.add_simulated_job(job);
+}
+
+result<void> submit_blocking(runtime_core& runtime, runnable& job)
+{
+    if (runtime.is_simulated())
+    {
+        runtime.add_simulated_job(job);
+        return {};
+    }
+    return runtime.user_pool().submit(job);
+}
+
+bool withdraw_blocking(runtime_core& runtime, runnable& job) noexcept
+{
+    if (runtime.is_simulated())
+    {
+        return runtime.simulation().world().remove_job(job);
+    }
+    return runtime.user_pool().try_remove(job);
+}
+
+bool arm_timer(runtime_core& runtime, timer& node, std::chrono::nanoseconds deadline) noexcept
+{
+    worker* const here = current_worker();
+    if (here == nullptr || &here->core() != &runtime)
+    {
+        terminate_with("a timer was armed outside of the runtime's workers");
+    }
+    return here->timers().insert(node, deadline);
+}
+
+bool on_worker_thread() noexcept
+{
+    return current_worker() != nullptr;
+}
+
+bool consume_budget() noexcept
+{
+    worker* const here = current_worker();
+    return here != nullptr && here->consume_budget();
+}
+
+void launch(runtime_core& runtime, live_task& cell) noexcept
+{
+    runtime.launch(cell);
+}
+
+void remove_live(live_task& cell) noexcept
+{
+    cell.env.runtime->remove_live(cell);
+}
+
+void report_unobserved(const task_env& env, std::exception_ptr error) noexcept
+{
+    env.runtime->report_unobserved(env, std::move(error));
+}
+
+void terminate_with(const char* message) noexcept
+{
+    std::fprintf(stderr, "blitzio: %s\n", message);
+    std::terminate();
+}
+
+} // namespace blitzio::detail

@@ -1,0 +1,156 @@
+// The inside of a runtime: its workers, the queue they share, its pools and its live tasks.
+//
+// A runnable that becomes ready on a worker goes to that worker's queue; one that becomes ready
+// elsewhere goes to the injection queue. Idle workers steal. Operations stay with the worker that
+// submitted them until they complete; the tasks that wait for them may then be stolen.
+//
+// Thread rule: any thread, except where said.
+#pragma once
+
+#include "blocking_pool.hpp"
+#include "driver/backend.hpp"
+#include "scheduler/live_tasks.hpp"
+#include "scheduler/worker.hpp"
+#include "threads.hpp"
+
+#include <blitzio/io/detail/clock.hpp>
+#include <blitzio/io/detail/idle_set.hpp>
+#include <blitzio/io/detail/injection_queue.hpp>
+#include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/runtime_config.hpp>
+
+#include <atomic>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace blitzio::detail
+{
+
+class sim_backend;
+
+class runtime_core
+{
+public:
+    /// Builds everything and starts the workers.
+    static std::expected<std::unique_ptr<runtime_core>, config_error> create(runtime_config config);
+    ~runtime_core();
+    runtime_core(const runtime_core&) = delete;
+    runtime_core& operator=(const runtime_core&) = delete;
+
+    // --- work
+    void inject(runnable& item) noexcept;
+    void inject_list(runnable* first, runnable* last, std::size_t count) noexcept;
+    [[nodiscard]] std::size_t injected() const noexcept
+    {
+        return injection_.size();
+    }
+    [[nodiscard]] auto take_injected(std::size_t limit) noexcept
+    {
+        return injection_.pop_batch(limit);
+    }
+    /// Wakes a sleeping worker for work that was pushed before, unless somebody searches already.
+    void notify_one() noexcept;
+    [[nodiscard]] bool has_visible_work() const noexcept;
+    [[nodiscard]] idle_set<>& idle() noexcept
+    {
+        return idle_;
+    }
+    [[nodiscard]] unsigned worker_count() const noexcept
+    {
+        return worker_count_;
+    }
+    [[nodiscard]] worker& worker_at(unsigned index) noexcept
+    {
+        return *workers_[index];
+    }
+    [[nodiscard]] bool stopping() const noexcept
+    {
+        // acquire pairs with the release in stop_workers().
+        return stopping_.load(std::memory_order_acquire);
+    }
+
+    // --- tasks
+    void launch(live_task& cell) noexcept;
+    void remove_live(live_task& cell) noexcept;
+    /// Waits until no spawned task is left. Never on a worker.
+    void wait_until_idle();
+    void report_unobserved(const task_env& env, std::exception_ptr error) noexcept;
+
+    // --- surroundings
+    [[nodiscard]] system& operating_system() noexcept
+    {
+        return backend_->operating_system();
+    }
+    [[nodiscard]] std::chrono::nanoseconds now() const noexcept
+    {
+        return clock_->now();
+    }
+    [[nodiscard]] blocking_pool& user_pool() noexcept
+    {
+        return *user_pool_;
+    }
+    [[nodiscard]] bool is_simulated() const noexcept
+    {
+        return simulation_ != nullptr;
+    }
+    [[nodiscard]] sim_backend& simulation() noexcept
+    {
+        return *simulation_;
+    }
+    /// Simulation only: runs everything until `done` says so; what the calling thread waits for.
+    void simulate_until(const std::function<bool()>& done);
+    void add_simulated_job(runnable& job) noexcept;
+
+    [[nodiscard]] const runtime_config& config() const noexcept
+    {
+        return config_;
+    }
+    [[nodiscard]] backend& io_backend() noexcept
+    {
+        return *backend_;
+    }
+    [[nodiscard]] std::string explain() const;
+    struct pool_statistics
+    {
+        blocking_pool::statistics user;
+        blocking_pool::statistics files;
+    };
+    [[nodiscard]] pool_statistics pools() const noexcept;
+    [[nodiscard]] std::size_t live_task_count() const noexcept;
+
+private:
+    explicit runtime_core(runtime_config config);
+    std::expected<void, config_error> build();
+    result<void> choose_backend(backend_choice wanted);
+    result<void> start_workers();
+    void stop_workers() noexcept;
+    void stop_tasks() noexcept;
+    [[nodiscard]] live_tasks& registry_here() noexcept;
+    [[nodiscard]] std::string name_live_tasks() const;
+
+    runtime_config config_;
+    unsigned worker_count_;
+    std::string explanation_;
+    std::unique_ptr<blocking_pool> user_pool_;
+    std::unique_ptr<blocking_pool> file_pool_;
+    std::unique_ptr<backend> backend_;
+    sim_backend* simulation_ = nullptr;
+    std::unique_ptr<clock_source> own_clock_;
+    clock_source* clock_ = nullptr;
+    random_source simulation_random_{1};
+    injection_queue injection_;
+    idle_set<> idle_;
+    std::vector<std::unique_ptr<worker>> workers_;
+    std::vector<worker_thread> threads_;
+    std::atomic<bool> stopping_{false};
+    /// Set by the destructor: tasks spawned from now on are born with a stop request.
+    std::atomic<bool> ending_{false};
+    /// One per worker, and the last for everybody else.
+    std::vector<std::unique_ptr<live_tasks>> registries_;
+    live_tasks_watch watch_;
+};
+
+} // namespace blitzio::detail

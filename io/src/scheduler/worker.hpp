@@ -1,0 +1,138 @@
+// One worker: its queue of runnables, its driver, its timers, and the loop that serves them.
+// Thread rule: owner thread only, except post(), has_stealable_work() and the statistics.
+#pragma once
+
+#include "driver/driver.hpp"
+#include "time/timer_wheel.hpp"
+
+#include <blitzio/io/detail/clock.hpp>
+#include <blitzio/io/detail/inbox.hpp>
+#include <blitzio/io/detail/ready_list.hpp>
+#include <blitzio/io/detail/steal_queue.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+namespace blitzio::detail
+{
+
+class runtime_core;
+
+/// Written by the owner only, read by metrics().
+class owner_counter
+{
+public:
+    void add(std::uint64_t amount = 1) noexcept
+    {
+        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] std::uint64_t value() const noexcept
+    {
+        return value_.load(std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::uint64_t> value_{0};
+};
+
+class worker
+{
+public:
+    worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, std::uint64_t seed,
+           std::size_t timers_max);
+    ~worker();
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+
+    /// The loop of a worker thread: returns when the runtime stops.
+    void run() noexcept;
+
+    // --- for tasks running on this worker
+    /// Runs next, before what is in the queue.
+    void schedule_next(runnable& item) noexcept;
+    /// Runs after what is in the queue.
+    void push(runnable& item) noexcept;
+    [[nodiscard]] bool submit(op& operation) noexcept
+    {
+        return driver_->submit(operation);
+    }
+    /// From this worker's inbox: a stop request has reached an operation submitted here.
+    void cancel_op(op& operation) noexcept;
+    [[nodiscard]] bool consume_budget() noexcept
+    {
+        return budget_ != 0 && budget_-- != 0;
+    }
+    [[nodiscard]] timer_wheel& timers() noexcept
+    {
+        return timers_;
+    }
+
+    // --- any thread
+    /// Runs `item` on this worker.
+    void post(runnable& item) noexcept;
+    [[nodiscard]] bool has_stealable_work() const noexcept;
+    [[nodiscard]] driver& io() noexcept
+    {
+        return *driver_;
+    }
+    [[nodiscard]] unsigned index() const noexcept
+    {
+        return index_;
+    }
+    [[nodiscard]] runtime_core& core() noexcept
+    {
+        return core_;
+    }
+
+    struct statistics
+    {
+        owner_counter tasks_run;
+        owner_counter steals;
+        owner_counter parks;
+    };
+    [[nodiscard]] const statistics& stats() const noexcept
+    {
+        return stats_;
+    }
+
+    // --- simulation: one turn at a time
+    [[nodiscard]] bool has_work() const noexcept;
+    void simulate_turn() noexcept;
+    void fire_timers() noexcept;
+
+private:
+    [[nodiscard]] runnable* next_item() noexcept;
+    [[nodiscard]] runnable* search() noexcept;
+    [[nodiscard]] runnable* take_from_injection() noexcept;
+    [[nodiscard]] runnable* take_next_slot() noexcept;
+    void execute(runnable& item) noexcept;
+    void maintain() noexcept;
+    void park() noexcept;
+    void take_inbox() noexcept;
+    void push_all(ready_list& ready) noexcept;
+    void push_one(runnable& item) noexcept;
+
+    runtime_core& core_;
+    const unsigned index_;
+    /// False: the only worker; nobody steals, so the slot needs no read-modify-write.
+    const bool shared_;
+    bool searching_ = false;
+    unsigned budget_ = 0;
+    unsigned next_streak_ = 0;
+    std::uint32_t tick_ = 0;
+    random_source random_;
+    std::atomic<runnable*> next_slot_{nullptr};
+    steal_queue<> local_;
+    inbox<> inbox_;
+    timer_wheel timers_;
+    statistics stats_;
+    std::unique_ptr<driver> driver_;
+};
+
+/// The worker that runs on the calling thread, or null. Never keep it across a suspension.
+[[nodiscard]] worker* current_worker() noexcept;
+void set_current_worker(worker* which) noexcept;
+
+} // namespace blitzio::detail
