@@ -90,6 +90,7 @@ function(blitzio_register_test name backend)
     elseif(NOT backend STREQUAL "any")
         list(APPEND environment "BLITZIO_BACKEND=${backend}")
     endif()
+    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/reports")
     add_test(NAME ${name}.${backend} COMMAND ${command})
     set_tests_properties(${name}.${backend} PROPERTIES
         ENVIRONMENT "${environment}" LABELS ${backend} TIMEOUT ${arg_TIMEOUT} RUN_SERIAL ${arg_SERIAL})
@@ -130,14 +131,14 @@ function(blitzio_add_tests name)
         blitzio_register_test(${name} ${backend} ${serial} TIMEOUT ${arg_TIMEOUT}
             COMMAND $<TARGET_FILE:${target}> --reporter console --reporter "JUnit::out=${report}")
     endforeach()
-    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/reports")
 endfunction()
 
-# blitzio_add_example(<name> [LINKS <libs>...]): the program <name> from examples/<name>.cpp.
+# blitzio_add_example(<name> [SOURCES <sources>...] [LINKS <libs>...]): the program <name> from examples/<name>.cpp.
 function(blitzio_add_example name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
-    blitzio_add_program(example_${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS")
+    blitzio_add_program(example_${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp" ${arg_SOURCES})
     target_link_libraries(example_${name} PRIVATE ${arg_LINKS})
+    target_include_directories(example_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name})
 endfunction()
 

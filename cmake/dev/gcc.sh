@@ -1,15 +1,15 @@
-# `./dev test --gcc`: GCC 14 from the system's packages, else from a Debian 13 chroot, because installing Debian 13's
-# compiler into Debian 12 would replace the machine's libc. Sourced by `dev`.
+# `./dev test --gcc` and `--gcc13`: that compiler from the system's packages, else from a Debian 13 chroot, because
+# installing Debian 13's compiler into Debian 12 would replace the machine's libc. Sourced by `dev`.
 
 # What the chroot gets; its own, newer versions of the dependencies are tested on the way.
-gcc_packages=(g++-14 cmake ninja-build pkg-config python3 ccache libtbb-dev liburing-dev catch2 libbenchmark-dev
+gcc_packages=(g++-13 g++-14 cmake ninja-build pkg-config python3 ccache libtbb-dev liburing-dev catch2 libbenchmark-dev
     libssl-dev openssl)
 
 # Exit code 77 says "not possible here" to .ci/run; it is neither a pass nor a failure.
 gcc_chroot_possible()
 {
     if ! can_be_root || ! as_root unshare --mount true 2>/dev/null; then
-        say "GCC 14 is not in this release's packages, and a chroot with it needs root rights and mounts"
+        say "this GCC is not in this release's packages, and a chroot with it needs root rights and mounts"
         exit 77
     fi
 }
@@ -22,8 +22,8 @@ gcc_chroot_make()
     apt_install debootstrap
     local mirror
     mirror="$(debian_mirror)"
-    [ -n "$mirror" ] || die "no Debian mirror is set up on this machine to take GCC 14 from"
-    say "making a Debian 13 chroot with GCC 14"
+    [ -n "$mirror" ] || die "no Debian mirror is set up on this machine to take GCC from"
+    say "making a Debian 13 chroot with GCC 13 and 14"
     as_root rm -rf "$gcc_root"
     mkdir -p "$gcc_root"
     run_logged "$deps_dir/gcc-root.log" as_root debootstrap --variant=minbase trixie "$gcc_root" "$mirror"
@@ -33,11 +33,13 @@ gcc_chroot_make()
     printf '%s' "$stamp" | as_root tee "$gcc_root/.stamp" >/dev/null
 }
 
-# Runs `./dev test --gcc` again inside the chroot. The mounts live in a namespace of their own and end with it.
+# gcc_chroot_test VERSION [options...]: runs this same test again inside the chroot. The mounts live in a namespace of
+# their own and end with it.
 gcc_chroot_test()
 {
-    local ccache_dir="$CCACHE_DIR" counts="${BLITZIO_COUNTS:-}"
-    mkdir -p "$ccache_dir" "$root/build/gcc"
+    local version="$1" ccache_dir="$CCACHE_DIR" counts="${BLITZIO_COUNTS:-}"
+    shift
+    mkdir -p "$ccache_dir"
     as_root mkdir -p "$gcc_root/ccache" "$gcc_root/counts"
     as_root env G="$gcc_root" R="$root" C="$ccache_dir" N="$(dirname "${counts:-/nowhere/x}")" unshare --mount bash -c '
         set -e
@@ -51,38 +53,39 @@ gcc_chroot_test()
         [ ! -d "$N" ] || mount --bind "$N" "$G/counts"
         exec chroot "$G" "$@"
     ' chroot-test env -i HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LC_ALL=C.UTF-8 \
-        CC=gcc-14 CXX=g++-14 CCACHE_DIR=/ccache ${CCACHE_MAXSIZE:+CCACHE_MAXSIZE="$CCACHE_MAXSIZE"} \
+        CCACHE_DIR=/ccache ${CCACHE_MAXSIZE:+CCACHE_MAXSIZE="$CCACHE_MAXSIZE"} \
         BLITZIO_JOBS="$jobs" ${counts:+BLITZIO_COUNTS="/counts/$(basename "$counts")"} \
-        BLITZIO_INSIDE_CHROOT=1 bash "$root/dev" test --gcc "$@"
+        BLITZIO_INSIDE_CHROOT=1 bash "$root/dev" test "--gcc${version#14}" "$@"
 }
 
-# test_gcc QUICK [BACKEND]
+# test_gcc VERSION QUICK [BACKEND]
 test_gcc()
 {
-    local quick="$1" again=()
-    shift
+    local version="$1" quick="$2" again=()
+    shift 2
     [ "$quick" = no ] || again+=(--quick)
     [ $# -eq 0 ] || again+=(--backend "$1")
     if [ -z "${BLITZIO_INSIDE_CHROOT:-}" ]; then
         mkdir -p "$deps_dir" "$cache_dir"
-        apt_usable || name_packages_and_stop
-        if ! have g++-14; then
+        deps_all
+        if ! have "g++-$version"; then
             apt_refresh
-            if [ -n "$(candidate_version g++-14)" ]; then
-                apt_install g++-14
+            if [ -n "$(candidate_version "g++-$version")" ]; then
+                apt_install "g++-$version"
             else
                 gcc_chroot_possible
                 gcc_chroot_make
-                gcc_chroot_test "${again[@]}"
+                gcc_chroot_test "$version" "${again[@]}"
                 return
             fi
         fi
-        deps_all
     fi
-    cc=gcc-14
-    cxx=g++-14
-    # In the chroot the dependencies are its own packages; the prefix holds libraries built for the outside.
-    configure gcc ${BLITZIO_INSIDE_CHROOT:+-DCMAKE_PREFIX_PATH=}
-    build_preset gcc
-    test_preset gcc "$quick" "$@"
+    cc="gcc-$version"
+    cxx="g++-$version"
+    # In the chroot the dependencies are its own packages; the prefix holds libraries built for the outside. Only
+    # Catch2 is the outside's: the chroot's was built by GCC 14 and GCC 13 cannot link it.
+    configure "gcc${version#14}" \
+        ${BLITZIO_INSIDE_CHROOT:+-DCMAKE_PREFIX_PATH= -DCatch2_DIR="$prefix/lib/cmake/Catch2"}
+    build_preset "gcc${version#14}"
+    test_preset "gcc${version#14}" "$quick" "$@"
 }

@@ -25,12 +25,17 @@ run_bench()
     [ "$found" = yes ] || die "no micro benchmark was built"
 }
 
+# The comparison builds everything it measures by itself, in build/compare, all sides alike.
 run_compare()
 {
     deps_all
-    configure release
-    build_preset release
-    exec python3 "$root/benchmarks/compare/run.py" "$@"
+    case "$cxx" in
+        clang++-*)
+            # Link-time optimisation with Clang needs its own linker, and without it the twins would be ahead.
+            have "ld.lld-${cxx##*-}" || apt_install "lld-${cxx##*-}"
+            ;;
+    esac
+    CC="$cc" CXX="$cxx" exec python3 "$root/benchmarks/compare/run.py" "$@"
 }
 
 first_line() { { "$@" 2>/dev/null || true; } | awk 'NR == 1'; }
