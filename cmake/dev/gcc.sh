@@ -82,10 +82,11 @@ test_gcc()
     fi
     cc="gcc-$version"
     cxx="g++-$version"
-    # In the chroot the dependencies are its own packages; the prefix holds libraries built for the outside. Only
-    # Catch2 is the outside's: the chroot's was built by GCC 14 and GCC 13 cannot link it.
-    configure "gcc${version#14}" \
-        ${BLITZIO_INSIDE_CHROOT:+-DCMAKE_PREFIX_PATH= -DCatch2_DIR="$prefix/lib/cmake/Catch2"}
+    # In the chroot GCC 14 takes the chroot's own, newer dependencies. GCC 13 cannot link those, GCC 14 built them; it
+    # takes the ones made outside.
+    local where=()
+    if [ -n "${BLITZIO_INSIDE_CHROOT:-}" ] && [ "$version" = 14 ]; then where=(-DCMAKE_PREFIX_PATH=); fi
+    configure "gcc${version#14}" "${where[@]}"
     build_preset "gcc${version#14}"
     test_preset "gcc${version#14}" "$quick" "$@"
 }
