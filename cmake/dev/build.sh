@@ -16,7 +16,8 @@ configure()
         [ "$build/.configured" -nt "$root/CMakePresets.json" ]; then
         return 0
     fi
-    cmake -S "$root" --preset "$preset" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" "$@" \
+    # Afresh: a cache from another compiler or prefix would keep what it found there.
+    cmake --fresh -S "$root" --preset "$preset" -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" "$@" \
         >"$deps_dir/configure-$preset.log" 2>&1 ||
         { cat "$deps_dir/configure-$preset.log" >&2; die "configuring the preset '$preset' failed"; }
     printf '%s' "$wanted" >"$build/.configured"
