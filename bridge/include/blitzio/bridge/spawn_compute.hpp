@@ -1,0 +1,294 @@
+// Starting a computation now and taking its result later.
+// Thread rule: spawn_compute() from any thread; a compute_handle belongs to one owner at a time.
+#pragma once
+
+#include <blitzio/bridge/compute_on.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace blitzio
+{
+
+namespace detail
+{
+
+/// The memory shared by the running computation and its handle.
+template <class T>
+struct compute_state : compute::job
+{
+    outcome_slot<T> outcome;
+    std::error_code refused;
+    stop_source stop;
+    oneshot_state<> hand_off;
+    runtime_core* runtime = nullptr;
+    runnable* back = nullptr;
+    std::atomic<std::uint32_t> references{2};
+    void (*destroy)(compute_state*) noexcept = nullptr;
+
+    void release() noexcept
+    {
+        // acq_rel: the last one sees what the other did before it frees the memory.
+        if (references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        {
+            destroy(this);
+        }
+    }
+
+    /// On the pool's thread, with the outcome stored.
+    void finish() noexcept
+    {
+        if (hand_off.complete().must_wake_receiver)
+        {
+            schedule(*runtime, *back);
+        }
+        release();
+    }
+};
+
+template <class Call>
+class compute_cell final : public compute_state<call_result_t<Call>>
+{
+    using value_type = call_result_t<Call>;
+
+public:
+    template <class Source>
+    explicit compute_cell(Source&& call) : call_(std::forward<Source>(call))
+    {
+        this->run = [](compute::job* job) noexcept { static_cast<compute_cell*>(job)->compute(); };
+        this->destroy = [](compute_state<value_type>* self) noexcept {
+            delete static_cast<compute_cell*>(self);
+        };
+    }
+
+private:
+    void compute() noexcept
+    {
+        const auto token = this->stop.get_token();
+        if (token.stop_requested())
+        {
+            this->refused = std::make_error_code(std::errc::operation_canceled);
+        }
+        else
+        {
+            store_outcome(this->outcome,
+                          [&]() -> value_type { return invoke_with_stop(call_, token); });
+        }
+        this->finish();
+    }
+
+    Call call_;
+};
+
+template <class T>
+class compute_get_operation;
+
+} // namespace detail
+
+/// The right to the result of a computation that runs already.
+///
+/// Dropping it asks the computation to stop and lets it end on its own; the pool's destructor waits
+/// for it. An exception that nobody takes is dropped with it.
+template <class T>
+class [[nodiscard]] compute_handle
+{
+public:
+    compute_handle() noexcept = default;
+    explicit compute_handle(detail::compute_state<T>* state) noexcept : state_(state) {}
+    compute_handle(compute_handle&& other) noexcept : state_(std::exchange(other.state_, nullptr))
+    {
+    }
+
+    compute_handle& operator=(compute_handle&& other) noexcept
+    {
+        if (this != &other)
+        {
+            drop();
+            state_ = std::exchange(other.state_, nullptr);
+        }
+        return *this;
+    }
+
+    ~compute_handle()
+    {
+        drop();
+    }
+
+    /// False once get() was called, and for a default-constructed handle.
+    [[nodiscard]] bool valid() const noexcept
+    {
+        return state_ != nullptr;
+    }
+
+    /// True when get() would not wait.
+    [[nodiscard]] bool finished() const noexcept
+    {
+        return state_->hand_off.is_finished();
+    }
+
+    /// Any thread. A call that has not begun is skipped.
+    void request_stop(stop_reason reason = stop_reason::user) noexcept
+    {
+        state_->stop.request_stop(reason);
+    }
+
+    /// Awaited once: gives result<T>, or T itself if it is a result. The handle is empty afterwards.
+    /// Cancellation: a stop request of the awaiting task is passed on; the computation is waited for
+    /// in any case. Errors: as compute_on.
+    [[nodiscard]] detail::compute_get_operation<T> get() noexcept
+    {
+        return detail::compute_get_operation<T>(std::exchange(state_, nullptr));
+    }
+
+private:
+    void drop() noexcept
+    {
+        if (state_ != nullptr)
+        {
+            state_->stop.request_stop();
+            static_cast<void>(state_->hand_off.close());
+            std::exchange(state_, nullptr)->release();
+        }
+    }
+
+    detail::compute_state<T>* state_ = nullptr;
+};
+
+namespace detail
+{
+
+template <class T>
+class compute_get_operation : public awaitable_base<compute_get_operation<T>>
+{
+public:
+    explicit compute_get_operation(compute_state<T>* state) noexcept : unstarted_(state) {}
+
+    /// Only before start().
+    compute_get_operation(compute_get_operation&& other) noexcept
+        : unstarted_(std::move(other.unstarted_))
+    {
+    }
+
+    [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
+    {
+        state_ = unstarted_.release();
+        on_complete_ = who;
+        back_.owner = this;
+        back_.run = [](runnable* item) noexcept {
+            resume(static_cast<way_back*>(item)->owner->on_complete_());
+        };
+        state_->runtime = env.runtime;
+        state_->back = &back_;
+        if (env.stop.stop_possible())
+        {
+            stop_.arm(env.stop, pass_on{state_, env.stop});
+        }
+        // Last: once waiting, this may continue on another worker.
+        return state_->hand_off.start_waiting();
+    }
+
+    as_result<T> await_resume()
+    {
+        stop_.disarm();
+        const auto refused = state_->refused;
+        auto outcome = std::move(state_->outcome);
+        std::exchange(state_, nullptr)->release();
+        if (refused)
+        {
+            return fail(refused);
+        }
+        if constexpr (std::is_void_v<T>)
+        {
+            outcome.take();
+            return {};
+        }
+        else
+        {
+            return outcome.take();
+        }
+    }
+
+private:
+    struct way_back : runnable
+    {
+        compute_get_operation* owner = nullptr;
+    };
+    struct pass_on
+    {
+        compute_state<T>* state;
+        stop_token from;
+
+        void operator()() const noexcept
+        {
+            state->stop.request_stop(from.reason());
+        }
+    };
+    /// get() may be called and its operation never awaited: then it counts as dropped.
+    struct drop_state
+    {
+        void operator()(compute_state<T>* state) const noexcept
+        {
+            const compute_handle<T> dropped(state);
+        }
+    };
+
+    std::unique_ptr<compute_state<T>, drop_state> unstarted_;
+    compute_state<T>* state_ = nullptr;
+    waiter on_complete_;
+    way_back back_;
+    stop_slot<pass_on> stop_;
+};
+
+template <class Call>
+auto spawn_compute(compute::pool* pool, Call&& call)
+{
+    using cell_type = compute_cell<std::remove_cvref_t<Call>>;
+    using value_type = call_result_t<std::remove_cvref_t<Call>>;
+    auto* const cell = new cell_type(std::forward<Call>(call));
+    compute_handle<value_type> handle(cell);
+    result<void> queued;
+    if (pool == nullptr)
+    {
+        const auto found = compute::find_default_pool();
+        pool = found ? *found : nullptr;
+        queued = found ? result<void>() : fail(found.error());
+    }
+    if (queued)
+    {
+        queued = pool->enqueue(*cell);
+    }
+    if (!queued)
+    {
+        cell->refused = queued.error();
+        cell->finish(); // nobody waits yet; get() finds the reason
+    }
+    return handle;
+}
+
+} // namespace detail
+
+/// Starts `call()` or `call(stop_token)` on `pool` at once and gives a compute_handle for its result:
+///     auto pending = spawn_compute(pool, build_index);
+///     ...
+///     auto index = co_await pending.get();
+/// One allocation. `call` is kept beside the result, so what it refers to must outlive it. The token
+/// belongs to the handle. A pool that refuses the work shows as the error of get().
+/// Not for simulated runtimes: the computation starts before any runtime is known, on a real thread.
+template <class Call>
+    requires detail::computable<std::remove_cvref_t<Call>>
+[[nodiscard]] auto spawn_compute(compute::pool& pool, Call&& call)
+{
+    return detail::spawn_compute(&pool, std::forward<Call>(call));
+}
+
+/// The same on the process's default pool.
+template <class Call>
+    requires detail::computable<std::remove_cvref_t<Call>>
+[[nodiscard]] auto spawn_compute(Call&& call)
+{
+    return detail::spawn_compute(nullptr, std::forward<Call>(call));
+}
+
+} // namespace blitzio

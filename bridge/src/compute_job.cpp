@@ -1,0 +1,83 @@
+// Going to the pool and coming back. Thread rule: see the header.
+#include <blitzio/bridge/detail/compute_job.hpp>
+
+#include <blitzio/io/detail/resume.hpp>
+#include <blitzio/io/detail/runtime_access.hpp>
+
+namespace blitzio::detail
+{
+
+bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
+                        call_function call) noexcept
+{
+    token_ = env.stop;
+    if (token_.stop_requested())
+    {
+        refused_ = std::make_error_code(std::errc::operation_canceled);
+        return false;
+    }
+    runtime_ = env.runtime;
+    on_complete_ = who;
+    call_ = call;
+    back_.owner = this;
+    if (is_simulated(*runtime_))
+    {
+        back_.run = &compute_job::in_simulation;
+        run_simulated_job(*runtime_, back_);
+        return true;
+    }
+    back_.run = &compute_job::back_on_worker;
+    job_.owner = this;
+    job_.run = &compute_job::on_pool_thread;
+    if (pool == nullptr)
+    {
+        const auto found = compute::find_default_pool();
+        if (!found)
+        {
+            refused_ = found.error();
+            return false;
+        }
+        pool = *found;
+    }
+    if (const auto queued = pool->enqueue(job_); !queued)
+    {
+        refused_ = queued.error();
+        return false;
+    }
+    // Last: after true the awaiting frame may be running on another worker.
+    return hand_off_.start_waiting();
+}
+
+void compute_job::make_call() noexcept
+{
+    if (token_.stop_requested())
+    {
+        refused_ = std::make_error_code(std::errc::operation_canceled);
+        return;
+    }
+    call_(*this);
+}
+
+void compute_job::on_pool_thread(compute::job* item) noexcept
+{
+    auto& self = *static_cast<pool_job*>(item)->owner;
+    self.make_call();
+    if (self.hand_off_.complete().must_wake_receiver)
+    {
+        schedule(*self.runtime_, self.back_);
+    }
+}
+
+void compute_job::in_simulation(runnable* item) noexcept
+{
+    auto& self = *static_cast<way_back*>(item)->owner;
+    self.make_call();
+    resume(self.on_complete_());
+}
+
+void compute_job::back_on_worker(runnable* item) noexcept
+{
+    resume(static_cast<way_back*>(item)->owner->on_complete_());
+}
+
+} // namespace blitzio::detail
