@@ -8,6 +8,7 @@
 #include <blitzio/sync/detail/wait_operation.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -146,6 +147,12 @@ inline std::optional<mutex::guard> mutex::try_lock() noexcept
         return guard(*this);
     }
     return std::nullopt;
+}
+
+inline bool mutex::is_locked() const noexcept
+{
+    detail::spin_guard held(lock_);
+    return locked_;
 }
 
 inline bool mutex::acquire_now() noexcept
