@@ -4,8 +4,8 @@
 
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/detail/repeated_operation.hpp>
 #include <blitzio/io/result.hpp>
-#include <blitzio/net/detail/repeated_operation.hpp>
 #include <blitzio/net/detail/stream_state.hpp>
 
 #include <algorithm>
@@ -124,7 +124,7 @@ private:
     std::span<const std::byte> data_;
 };
 
-class write_all_operation : public repeated_operation<write_all_operation>
+class write_all_operation : public blitzio::detail::repeated_operation<write_all_operation>
 {
 public:
     write_all_operation(stream_state& stream, std::span<const std::byte> data) noexcept
@@ -181,7 +181,7 @@ private:
     std::error_code error_;
 };
 
-class read_exactly_operation : public repeated_operation<read_exactly_operation>
+class read_exactly_operation : public blitzio::detail::repeated_operation<read_exactly_operation>
 {
 public:
     read_exactly_operation(stream_state& stream, std::span<std::byte> buffer) noexcept
@@ -245,7 +245,7 @@ private:
     std::error_code error_;
 };
 
-class read_until_operation : public repeated_operation<read_until_operation>
+class read_until_operation : public blitzio::detail::repeated_operation<read_until_operation>
 {
 public:
     read_until_operation(stream_state& stream, std::string& buffer, std::string_view delimiter,

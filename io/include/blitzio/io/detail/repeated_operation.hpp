@@ -6,8 +6,9 @@
 #include <blitzio/io/detail/operation.hpp>
 
 #include <coroutine>
+#include <utility>
 
-namespace blitzio::net::detail
+namespace blitzio::detail
 {
 
 /// `Derived` has
@@ -15,14 +16,14 @@ namespace blitzio::net::detail
 ///     void step_ended(std::int32_t) noexcept  takes the result of the last one
 ///     T finish() noexcept                   the result of the whole
 template <class Derived>
-class repeated_operation : public blitzio::detail::awaitable_base<Derived>
+class repeated_operation : public awaitable_base<Derived>
 {
 public:
     repeated_operation() noexcept = default;
     /// Only before start().
     repeated_operation(repeated_operation&& other) noexcept : op_(std::move(other.op_)) {}
 
-    [[nodiscard]] bool start(const task_env& env, blitzio::detail::waiter who) noexcept
+    [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
         env_ = &env;
         on_complete_ = who;
@@ -36,7 +37,7 @@ public:
     }
 
 protected:
-    blitzio::detail::op op_;
+    op op_;
 
 private:
     [[nodiscard]] Derived& self() noexcept
@@ -49,7 +50,7 @@ private:
     {
         while (self().next_step(op_))
         {
-            if (blitzio::detail::start_op(op_, stop_, *env_, {&on_step_ended, this}))
+            if (start_op(op_, stop_, *env_, {&on_step_ended, this}))
             {
                 return true;
             }
@@ -77,8 +78,8 @@ private:
     }
 
     const task_env* env_ = nullptr;
-    blitzio::detail::waiter on_complete_;
-    blitzio::detail::op_stop_slot stop_;
+    waiter on_complete_;
+    op_stop_slot stop_;
 };
 
-} // namespace blitzio::net::detail
+} // namespace blitzio::detail
