@@ -132,8 +132,9 @@ private:
     [[nodiscard]] std::string name_live_tasks() const;
 
     runtime_config config_;
-    unsigned worker_count_;
+    /// Before worker_count_, whose choice it explains.
     std::string explanation_;
+    unsigned worker_count_;
     std::unique_ptr<blocking_pool> user_pool_;
     std::unique_ptr<blocking_pool> file_pool_;
     std::unique_ptr<backend> backend_;

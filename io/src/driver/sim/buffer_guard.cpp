@@ -187,6 +187,10 @@ void buffer_guard::begin(op& operation, std::uint64_t key)
 std::string_view buffer_guard::stir(op& operation, std::uint64_t key)
 {
     const std::string_view problem = check(operation);
+    if (!problem.empty() && operation.kind == op_kind::read_directory)
+    {
+        operation.args.directory.out->names.assign(batch_in_flight);
+    }
     for (std::size_t i = 0; i < count_; ++i)
     {
         range& watched = ranges_[i];

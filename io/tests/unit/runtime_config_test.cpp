@@ -1,0 +1,123 @@
+// Settings that cannot be used are errors that name them; the backend is chosen with a reason.
+#include <blitzio/io/runtime.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdlib>
+#include <string>
+
+using blitzio::backend_choice;
+using blitzio::runtime;
+using blitzio::runtime_config;
+
+namespace
+{
+
+void require_rejected(runtime_config config, const std::string& field, const std::string& given)
+{
+    const auto outcome = runtime::create(std::move(config));
+    REQUIRE_FALSE(outcome.has_value());
+    REQUIRE(outcome.error().field == field);
+    REQUIRE(outcome.error().message.find(given) != std::string::npos);
+    REQUIRE(outcome.error().code == std::errc::invalid_argument);
+}
+
+/// Sets an environment variable for the duration of a test.
+class environment_variable
+{
+public:
+    environment_variable(const char* name, const char* value) : name_(name)
+    {
+        if (const char* const before = std::getenv(name))
+        {
+            before_ = before;
+            was_set_ = true;
+        }
+        setenv(name, value, 1);
+    }
+    environment_variable(const environment_variable&) = delete;
+    environment_variable& operator=(const environment_variable&) = delete;
+    ~environment_variable()
+    {
+        if (was_set_)
+        {
+            setenv(name_, before_.c_str(), 1);
+        }
+        else
+        {
+            unsetenv(name_);
+        }
+    }
+
+private:
+    const char* name_;
+    std::string before_;
+    bool was_set_ = false;
+};
+
+} // namespace
+
+TEST_CASE("nonsensical settings are refused by name", "[config]")
+{
+    require_rejected({.io_threads = 100'000}, "io_threads", "100000");
+    require_rejected({.ring_entries = 100}, "ring_entries", "100");
+    require_rejected({.ring_entries = 1u << 20}, "ring_entries", "1048576");
+    require_rejected({.blocking_threads_max = 0}, "blocking_threads_max", "0");
+    require_rejected({.file_threads_max = 0}, "file_threads_max", "0");
+    require_rejected({.blocking_keep_alive = std::chrono::milliseconds(-3)},
+                     "blocking_keep_alive", "-3");
+    require_rejected({.thread_stack_bytes = 17}, "thread_stack_bytes", "17");
+    require_rejected({.name = std::string(200, 'x')}, "name", "xxx");
+    require_rejected({.backend = static_cast<backend_choice>(99)}, "backend", "99");
+    REQUIRE_THROWS_AS(runtime({.ring_entries = 3}), std::system_error);
+}
+
+TEST_CASE("backend names are parsed, unknown ones named", "[config]")
+{
+    for (const auto choice : {backend_choice::automatic, backend_choice::io_uring,
+                              backend_choice::epoll, backend_choice::sim})
+    {
+        REQUIRE(blitzio::parse_backend(blitzio::to_string(choice)) == choice);
+    }
+    for (const char* const wrong : {"", "uring", "IO_URING", "epoll ", "kqueue"})
+    {
+        const auto parsed = blitzio::parse_backend(wrong);
+        REQUIRE_FALSE(parsed.has_value());
+        REQUIRE(parsed.error().message.find('"' + std::string(wrong) + '"') != std::string::npos);
+    }
+}
+
+TEST_CASE("the environment decides for automatic, and is checked", "[config]")
+{
+    {
+        const environment_variable forced("BLITZIO_BACKEND", "epoll");
+        const runtime chosen({.io_threads = 1});
+        REQUIRE(chosen.backend_name() == "epoll");
+        REQUIRE(chosen.explain().find("epoll") != std::string::npos);
+    }
+    {
+        const environment_variable wrong("BLITZIO_BACKEND", "upoll");
+        const auto outcome = runtime::create({.io_threads = 1});
+        REQUIRE_FALSE(outcome.has_value());
+        REQUIRE(outcome.error().message.find("upoll") != std::string::npos);
+        REQUIRE(outcome.error().message.find("BLITZIO_BACKEND") != std::string::npos);
+        // An explicit choice does not ask the environment.
+        const runtime explicit_choice({.io_threads = 1, .backend = backend_choice::epoll});
+        REQUIRE(explicit_choice.backend_name() == "epoll");
+    }
+}
+
+TEST_CASE("without io_uring automatic means epoll, with the reason", "[config]")
+{
+    const char* const leg = std::getenv("BLITZIO_TEST_BACKEND");
+    if (leg == nullptr || std::string(leg) != "denied")
+    {
+        SKIP("only where io_uring is denied");
+    }
+    const runtime chosen({.io_threads = 1});
+    REQUIRE(chosen.backend_name() == "epoll");
+    REQUIRE(chosen.explain().find("io_uring refused: ") != std::string::npos);
+    const auto insisted = runtime::create({.io_threads = 1, .backend = backend_choice::io_uring});
+    REQUIRE_FALSE(insisted.has_value());
+    REQUIRE(insisted.error().message.find("io_uring") != std::string::npos);
+}
