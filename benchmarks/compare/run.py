@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Compares blitzio with Tokio, Go and bare liburing on this machine: builds, measures interleaved, reports.
+"""Compares blitzio with Tokio, Go and bare liburing: builds, measures interleaved, reports.
 
-Exit status: 0 all measured and every answer right; 1 a contestant failed or answered wrongly; 2 cannot run.
+Exit status: 0 all measured and every answer right; 1 a contestant failed or answered wrongly;
+2 the comparison cannot run.
 """
 
 import argparse
@@ -18,13 +19,28 @@ DISTURBED_SHARE = 0.12
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer cells and shorter runs, within three minutes")
-    parser.add_argument("--only", default="", metavar="NAME,...", help="peers, cells or kinds (echo, mixed, micro)")
-    parser.add_argument("--rounds", type=int, help="runs of every contestant in every cell (default 5, quick 3)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer cells and shorter runs, within three minutes"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="NAME,...", help="peers, cells or kinds (echo, mixed, micro)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="runs of every contestant in every cell (default 5, quick 3)"
+    )
     parser.add_argument("--build-dir", type=pathlib.Path, default=build.CHECKOUT / "build/compare")
-    parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json", help="default: results/ in the build folder")
-    parser.add_argument("--show", type=pathlib.Path, metavar="FILE.json", help="print the tables of an earlier run")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="FILE.json",
+        help="default: results/ in the build folder",
+    )
+    parser.add_argument(
+        "--show", type=pathlib.Path, metavar="FILE.json", help="print the tables of an earlier run"
+    )
     return parser.parse_args()
 
 
@@ -36,8 +52,13 @@ def describe_machine():
             break
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = os.uname()
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": memory, "kernel": system.release,
-            "architecture": system.machine}
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": memory,
+        "kernel": system.release,
+        "architecture": system.machine,
+    }
 
 
 class Session:
@@ -47,8 +68,16 @@ class Session:
         self.quick = arguments.quick
         self.rounds = arguments.rounds or (3 if arguments.quick else 5)
         self.builder = build.Builder(arguments.build_dir.resolve())
-        seconds = {"echo": 0.4, "mixed": 1.0, "micro": 0.08} if self.quick else {"echo": 0.8, "mixed": 2.0, "micro": 0.3}
-        self.settings = {"seconds": seconds, "warmup": 0.15 if self.quick else 0.3, "rounds": self.rounds}
+        seconds = (
+            {"echo": 0.4, "mixed": 1.0, "micro": 0.08}
+            if self.quick
+            else {"echo": 0.8, "mixed": 2.0, "micro": 0.3}
+        )
+        self.settings = {
+            "seconds": seconds,
+            "warmup": 0.15 if self.quick else 0.3,
+            "rounds": self.rounds,
+        }
         self.bench = measure.Bench(self.builder, measure.Cores(), seconds, self.settings["warmup"])
         self.problems = []
         self.notices = []
@@ -105,7 +134,9 @@ class Session:
                 peers = [other for other in peers if other != peer]
         for number in range(self.rounds):
             if number > 0 and self.out_of_time():
-                self.notices.append(f"{cell.name}: only {number} of {self.rounds} rounds within the time limit")
+                self.notices.append(
+                    f"{cell.name}: only {number} of {self.rounds} rounds within the time limit"
+                )
                 break
             for peer in list(peers):
                 try:
@@ -118,7 +149,13 @@ class Session:
                 entries[peer.name]["disturbed"] += others > DISTURBED_SHARE
         for entry in entries.values():
             entry["summary"] = report.summarise(entry["samples"])
-        return {"name": cell.name, "kind": cell.kind, "topology": cell.topology, "load": cell.load, "peers": entries}
+        return {
+            "name": cell.name,
+            "kind": cell.kind,
+            "topology": cell.topology,
+            "load": cell.load,
+            "peers": entries,
+        }
 
 
 def write_result(arguments, result):
@@ -137,7 +174,9 @@ def main():
         print(report.full_text(json.loads(arguments.show.read_text(encoding="utf-8"))))
         return 0
     try:
-        chosen, peer_names = cells.select([name for name in arguments.only.split(",") if name], arguments.quick)
+        chosen, peer_names = cells.select(
+            [name for name in arguments.only.split(",") if name], arguments.quick
+        )
         session = Session(arguments)
         contestants = session.build(chosen, peer_names)
     except (ValueError, build.BuildError, measure.RunError) as error:

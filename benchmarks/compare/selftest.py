@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Shows that the load generator notices what it is there to notice: `selftest.py LOADGEN`.
 
-Each case is a small server on a thread with one fault; the generator must report that fault, and nothing about
-the faultless server. Exit status 0 when all cases behave.
+Each case is a small server on a thread with one fault; the generator must report that fault, and
+nothing about the faultless server. Exit status 0 when all cases behave.
 """
 
 import json
@@ -115,8 +115,30 @@ def run(loadgen, serve, fault, arguments):
 
 def main():
     loadgen = sys.argv[1]
-    echo = ["echo", "--connections", "3", "--payload", "64", "--depth", "4", "--seconds", "0.6", "--warmup", "0"]
-    mixed = ["mixed", "--heavy-work", "1", "--heavy-payload", "16", "--seconds", "0.6", "--warmup", "0"]
+    echo = [
+        "echo",
+        "--connections",
+        "3",
+        "--payload",
+        "64",
+        "--depth",
+        "4",
+        "--seconds",
+        "0.6",
+        "--warmup",
+        "0",
+    ]
+    mixed = [
+        "mixed",
+        "--heavy-work",
+        "1",
+        "--heavy-payload",
+        "16",
+        "--seconds",
+        "0.6",
+        "--warmup",
+        "0",
+    ]
     cases = [
         (serve_echo, None, echo, ()),
         (serve_echo, "flip", echo, ("wrong",)),
@@ -138,9 +160,16 @@ def main():
         status, line = run(loadgen, serve, fault, arguments)
         noticed = [name for name in ("wrong", "errors", "unanswered") if line.get(name, 0) > 0]
         # One of the expected signs is enough: which of them comes first is a matter of timing.
-        right = (status == 1 and any(name in noticed for name in expected)) if expected else (status, noticed) == (0, [])
+        right = (
+            (status == 1 and any(name in noticed for name in expected))
+            if expected
+            else (status, noticed) == (0, [])
+        )
         failed += not right
-        print(f"{'ok    ' if right else 'FAILED'} {arguments[0]}, fault {fault}: status {status}, noticed {noticed}")
+        print(
+            f"{'ok    ' if right else 'FAILED'} {arguments[0]}, fault {fault}: "
+            f"status {status}, noticed {noticed}"
+        )
     print(f"{len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -1,4 +1,4 @@
-"""Builds the load generator, the peers and blitzio's side. Nothing is written into the source tree."""
+"""Builds the load generator, the peers and blitzio's side, all outside the source tree."""
 
 import os
 import pathlib
@@ -62,7 +62,9 @@ class Builder:
             out.write(f"$ {' '.join(map(str, command))}\n")
             out.flush()
             merged = {**os.environ, **(environment or {})}
-            outcome = subprocess.run(command, cwd=cwd, env=merged, stdout=out, stderr=out, check=False)
+            outcome = subprocess.run(
+                command, cwd=cwd, env=merged, stdout=out, stderr=out, check=False
+            )
         if outcome.returncode != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise BuildError(f"building {log_name} failed, see {log}\n{tail}")
@@ -79,7 +81,9 @@ class Builder:
             if shutil.which("ninja"):
                 command += ["-G", "Ninja"]
         prefix = os.environ.get("CMAKE_PREFIX_PATH", "")
-        self._run(name, command, environment={"CMAKE_PREFIX_PATH": f"{CHECKOUT}/.deps/prefix:{prefix}"})
+        self._run(
+            name, command, environment={"CMAKE_PREFIX_PATH": f"{CHECKOUT}/.deps/prefix:{prefix}"}
+        )
         jobs = str(len(os.sched_getaffinity(0)))
         self._run(name, ["cmake", "--build", build, "--parallel", jobs, "--target", *targets])
         return build / "bin"
@@ -88,11 +92,15 @@ class Builder:
         return self._cmake("native", [], ["loadgen", "uring_echo", "tbb_micro"])
 
     def _build_blitzio(self):
-        for example in ("echo_server", "mixed_workload"):
-            if not (CHECKOUT / "examples" / f"{example}.cpp").exists():
-                raise BuildError(f"examples/{example}.cpp is not there")
-        targets = ["example_echo_server", "example_mixed_workload", "blitzio_micro"]
+        examples = [
+            name for name in ("echo_server", "mixed_workload") if self._example(name).exists()
+        ]
+        targets = ["blitzio_micro", *(f"example_{name}" for name in examples)]
         return self._cmake("blitzio", ["-DBLITZIO_COMPARE_WITH_BLITZIO=ON"], targets)
+
+    @staticmethod
+    def _example(name):
+        return CHECKOUT / "examples" / f"{name}.cpp"
 
     def _build_tokio(self):
         if not shutil.which("cargo"):
@@ -102,7 +110,12 @@ class Builder:
         environment = {"CARGO_TARGET_DIR": str(self.folder / "tokio")}
         if os.uname().machine == "x86_64":
             environment["RUSTFLAGS"] = "-C target-cpu=x86-64-v3"
-        self._run("tokio", ["cargo", "build", "--release", "--locked"], COMPARE / "peers/tokio", environment)
+        self._run(
+            "tokio",
+            ["cargo", "build", "--release", "--locked"],
+            COMPARE / "peers/tokio",
+            environment,
+        )
         return self.folder / "tokio/release"
 
     def _build_go(self):
@@ -113,7 +126,9 @@ class Builder:
         output = self.folder / "go"
         output.mkdir(parents=True, exist_ok=True)
         environment = {"GOAMD64": "v3", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-        self._run("go", ["go", "build", "-o", f"{output}/", "./..."], COMPARE / "peers/go", environment)
+        self._run(
+            "go", ["go", "build", "-o", f"{output}/", "./..."], COMPARE / "peers/go", environment
+        )
         return output
 
 
@@ -132,7 +147,8 @@ def versions(folder):
         "rustc": _first_line(["rustc", "--version"]),
         "go": _first_line(["go", "version"]),
         "commit": _first_line(["git", "-C", str(CHECKOUT), "rev-parse", "HEAD"]),
-        "uncommitted_changes": _first_line(["git", "-C", str(CHECKOUT), "status", "--porcelain"]) is not None,
+        "uncommitted_changes": _first_line(["git", "-C", str(CHECKOUT), "status", "--porcelain"])
+        is not None,
     }
     lock = (COMPARE / "peers/tokio/Cargo.lock").read_text()
     for crate in ("tokio", "rayon"):
@@ -145,7 +161,11 @@ def versions(folder):
     cache = folder / "blitzio/CMakeCache.txt"
     if cache.exists():
         match = re.search(r"^TBB_DIR:PATH=.*$", cache.read_text(), re.MULTILINE)
-        config = pathlib.Path(match.group(0).split("=", 1)[1]) / "TBBConfigVersion.cmake" if match else None
+        config = (
+            pathlib.Path(match.group(0).split("=", 1)[1]) / "TBBConfigVersion.cmake"
+            if match
+            else None
+        )
         if config and config.exists():
             version = re.search(r'PACKAGE_VERSION\s+"?([0-9.]+)', config.read_text())
             found["onetbb"] = version.group(1) if version else None

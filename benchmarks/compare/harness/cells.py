@@ -25,7 +25,9 @@ PEERS = {
     ),
     "mixed": (
         Peer("blitzio", "blitzio/mixed_workload"),
-        Peer("blitzio_epoll", "blitzio/mixed_workload", environment=(("BLITZIO_BACKEND", "epoll"),)),
+        Peer(
+            "blitzio_epoll", "blitzio/mixed_workload", environment=(("BLITZIO_BACKEND", "epoll"),)
+        ),
         Peer("tokio_multi", "tokio/mixed_server", ("--flavor", "multi")),
         Peer("tokio_current", "tokio/mixed_server", ("--flavor", "current"), one_thread_only=True),
         Peer("tokio_multi_nice10", "tokio/mixed_server", ("--flavor", "multi", "--nice", "10")),
@@ -47,7 +49,7 @@ FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb"}
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """T1: the server on one core with one I/O and one compute thread. T2: two of each, nobody pinned."""
+    """T1: a server with one core, one I/O and one compute thread. T2: two of each, not pinned."""
 
     name: str
     kind: str
@@ -68,7 +70,14 @@ def _echo(connections, payload):
 
 
 def _mixed(topology, heavy_connections):
-    load = ("--cheap-rate", "2000", "--cheap-connections", "4", "--heavy-connections", str(heavy_connections))
+    load = (
+        "--cheap-rate",
+        "2000",
+        "--cheap-connections",
+        "4",
+        "--heavy-connections",
+        str(heavy_connections),
+    )
     return Cell(f"mixed_{topology.lower()}", "mixed", topology, load)
 
 
@@ -90,7 +99,9 @@ def select(names, quick):
     unknown = wanted - set(PEERS) - {cell.name for cell in ALL}
     if unknown:
         choices = sorted(peer_names | set(PEERS) | {cell.name for cell in ALL})
-        raise ValueError(f"unknown name {', '.join(sorted(unknown))}; there are {', '.join(choices)}")
+        raise ValueError(
+            f"unknown name {', '.join(sorted(unknown))}; there are {', '.join(choices)}"
+        )
     # A cell named outright is measured even if the quick choice would leave it out.
     cells = [
         cell

@@ -1,4 +1,4 @@
-"""Runs one contestant in one cell: starts it, loads it, reads its costs, ends it by its process id."""
+"""Runs one contestant in one cell: starts it, loads it, reads its costs, ends it by its id."""
 
 import json
 import os
@@ -16,8 +16,9 @@ class RunError(Exception):
 class Activity:
     """CPU time that processes other than the given ones spend, from two looks at /proc.
 
-    Times of children that have been waited for are part of each sum, so that a process which ends in between
-    (a compiler, say) is found in its parent's figure. Kernel threads are left out: they work for the contestants.
+    Times of children that have been waited for are part of each sum, so that a process which ends
+    in between (a compiler, say) is found in its parent's figure. Kernel threads are left out: they
+    work for the contestants.
     """
 
     def __init__(self, excluded):
@@ -50,7 +51,9 @@ class Cores:
     def __init__(self):
         self.all = sorted(os.sched_getaffinity(0))
         if len(self.all) < 2:
-            raise RunError("two cores are needed: one for the server and one for the load generator")
+            raise RunError(
+                "two cores are needed: one for the server and one for the load generator"
+            )
         self.server, self.load = self.all[:2]
 
 
@@ -123,7 +126,7 @@ class Server:
 
 
 def _json_lines(command, cores, seconds_max, excluded=()):
-    """(parsed lines, share of a core that others took). Raises RunError unless the program ends with 0."""
+    """(parsed lines, share of a core that others took); RunError unless it ends with 0."""
     activity = Activity([os.getpid(), *excluded])
     process = subprocess.Popen(
         command,
@@ -142,7 +145,10 @@ def _json_lines(command, cores, seconds_max, excluded=()):
         raise RunError(f"{command[0]} did not end within {seconds_max:.0f} s") from None
     others = activity.share_of_a_core()
     if process.returncode != 0:
-        raise RunError(f"{os.path.basename(command[0])} ended with {process.returncode}: {err.strip()} {out.strip()}")
+        raise RunError(
+            f"{os.path.basename(command[0])} ended with {process.returncode}: "
+            f"{err.strip()} {out.strip()}"
+        )
     return [json.loads(line) for line in out.splitlines()], others
 
 
@@ -160,7 +166,13 @@ class Bench:
         return [self.cores.server] if pinned else self.cores.all
 
     def _server(self, cell, peer):
-        command = [str(self.builder.program(peer.program)), "--port", "0", "--threads", str(cell.threads)]
+        command = [
+            str(self.builder.program(peer.program)),
+            "--port",
+            "0",
+            "--threads",
+            str(cell.threads),
+        ]
         if cell.kind == "mixed":
             command += ["--compute", str(cell.threads)]
         return Server([*command, *peer.arguments], self._cores_of(cell), dict(peer.environment))
@@ -179,7 +191,15 @@ class Bench:
             return self._run_micro(cell, peer)
         loadgen = str(self.builder.program("native/loadgen"))
         seconds = self.seconds[cell.kind]
-        command = [loadgen, cell.kind, *cell.load, "--seconds", str(seconds), "--warmup", str(self.warmup)]
+        command = [
+            loadgen,
+            cell.kind,
+            *cell.load,
+            "--seconds",
+            str(seconds),
+            "--warmup",
+            str(self.warmup),
+        ]
         load_cores = self.cores.all
         if cell.topology == "T1":
             load_cores = [self.cores.load]
@@ -201,7 +221,13 @@ class Bench:
 
     def _run_micro(self, cell, peer):
         command = [str(self.builder.program(peer.program)), "--threads", str(cell.threads)]
-        command += ["--compute", str(cell.threads), "--seconds", str(self.seconds["micro"]), *peer.arguments]
+        command += [
+            "--compute",
+            str(cell.threads),
+            "--seconds",
+            str(self.seconds["micro"]),
+            *peer.arguments,
+        ]
         lines, others = _json_lines(command, self._cores_of(cell), 120)
         sample = {}
         for line in lines:
@@ -230,4 +256,6 @@ def _mixed_sample(line):
         "calibration_ns": line["calibration_ns"],
         "requests": line["requests"],
     }
-    return sample | {f"cheap_{name}_us": value for name, value in line["cheap"]["latency_us"].items()}
+    return sample | {
+        f"cheap_{name}_us": value for name, value in line["cheap"]["latency_us"].items()
+    }

@@ -26,12 +26,34 @@ MICRO = ("compute_round_trip", "compute_round_trip_64", "spawn_join", "channel_p
 
 # (text, cell, metric, against, factor): what blitzio is held to.
 TARGETS = (
-    ("echo, 64 x 64 B, CPU per request, against Tokio's best", "echo_64x64", "cpu_us_per_op", "tokio", 1.10),
-    ("echo, 64 x 64 B, CPU per request, against raw liburing", "echo_64x64", "cpu_us_per_op", "raw_uring", 1.15),
-    ("compute_on round trip, one core, against Tokio -> rayon -> oneshot", "micro_t1", "compute_round_trip.ns",
-     "tokio", 1.00),
-    ("compute_on round trip, two cores, against Tokio -> rayon -> oneshot", "micro_t2", "compute_round_trip.ns",
-     "tokio", 1.00),
+    (
+        "echo, 64 x 64 B, CPU per request, against Tokio's best",
+        "echo_64x64",
+        "cpu_us_per_op",
+        "tokio",
+        1.10,
+    ),
+    (
+        "echo, 64 x 64 B, CPU per request, against raw liburing",
+        "echo_64x64",
+        "cpu_us_per_op",
+        "raw_uring",
+        1.15,
+    ),
+    (
+        "compute_on round trip, one core, against Tokio -> rayon -> oneshot",
+        "micro_t1",
+        "compute_round_trip.ns",
+        "tokio",
+        1.00,
+    ),
+    (
+        "compute_on round trip, two cores, against Tokio -> rayon -> oneshot",
+        "micro_t2",
+        "compute_round_trip.ns",
+        "tokio",
+        1.00,
+    ),
 )
 
 
@@ -40,7 +62,11 @@ def summarise(samples):
     summary = {}
     for metric in {name for sample in samples for name in sample}:
         values = [sample[metric] for sample in samples if metric in sample]
-        summary[metric] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+        summary[metric] = {
+            "median": statistics.median(values),
+            "min": min(values),
+            "max": max(values),
+        }
     return summary
 
 
@@ -50,7 +76,7 @@ def median_of(cell, peer, metric):
 
 
 def tokio_best(cell, metric):
-    """The plain Tokio flavour with the lower median; Tokio with a nice'd pool is a row of its own."""
+    """The plain Tokio flavour with the lower median; a nice'd pool is a row of its own."""
     known = [(median_of(cell, peer, metric), peer) for peer in ("tokio_multi", "tokio_current")]
     known = [pair for pair in known if pair[0] is not None]
     return min(known)[1] if known else None
@@ -67,7 +93,11 @@ def paired_ratio(cell, peer, other, metric):
     """Median of the ratios within each round: slow phases of the machine fall out of it."""
     mine = cell["peers"].get(peer, {}).get("samples", [])
     theirs = cell["peers"].get(other, {}).get("samples", []) if other else []
-    ratios = [a[metric] / b[metric] for a, b in zip(mine, theirs) if metric in a and b.get(metric)]
+    ratios = [
+        a[metric] / b[metric]
+        for a, b in zip(mine, theirs, strict=False)
+        if metric in a and b.get(metric)
+    ]
     return statistics.median(ratios) if ratios else None
 
 
@@ -80,10 +110,16 @@ def evaluate_targets(measured):
         other = cell and (tokio_best(cell, metric) if against == "tokio" else against)
         value = cell and ratio(cell, "blitzio", other, metric)
         if value is not None:
-            outcome.append({
-                "target": text, "against": other, "limit": factor, "ratio": value,
-                "paired_ratio": paired_ratio(cell, "blitzio", other, metric), "met": value <= factor,
-            })
+            outcome.append(
+                {
+                    "target": text,
+                    "against": other,
+                    "limit": factor,
+                    "ratio": value,
+                    "paired_ratio": paired_ratio(cell, "blitzio", other, metric),
+                    "met": value <= factor,
+                }
+            )
     return outcome
 
 
@@ -95,17 +131,26 @@ def _spread(summary, metric, decimals):
     entry = summary.get(metric)
     if entry is None:
         return "-"
-    return f"{entry['median']:.{decimals}f} ({entry['min']:.{decimals}f}-{entry['max']:.{decimals}f})"
+    return (
+        f"{entry['median']:.{decimals}f} ({entry['min']:.{decimals}f}-{entry['max']:.{decimals}f})"
+    )
 
 
 def _table(rows):
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):
-        fields = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]
+        fields = [
+            row[0].ljust(widths[0]),
+            *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)),
+        ]
         lines.append("| " + " | ".join(fields) + " |")
         if number == 0:
-            lines.append("| " + " | ".join(["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]) + " |")
+            lines.append(
+                "| "
+                + " | ".join(["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])])
+                + " |"
+            )
     return "\n".join(lines)
 
 
@@ -122,7 +167,11 @@ def _rows(cell, columns):
     for peer, entry in cell["peers"].items():
         if main not in entry["summary"]:
             continue
-        row = [peer, _spread(entry["summary"], main, decimals), _number(ratio(cell, peer, best, main), 2)]
+        row = [
+            peer,
+            _spread(entry["summary"], main, decimals),
+            _number(ratio(cell, peer, best, main), 2),
+        ]
         row += [_number(ratio(cell, peer, floor, main), 2)] if floor else []
         row += [_number(median_of(cell, peer, metric), places) for metric, _, places in columns[1:]]
         rows.append(row + [str(len(entry["samples"])), str(entry["disturbed"])])
@@ -148,8 +197,9 @@ def targets_text(targets):
     for target in targets:
         verdict = "met" if target["met"] else "NOT MET"
         lines.append(
-            f"- {target['target']}: {target['ratio']:.2f} x {target['against']} (limit {target['limit']:.2f}; "
-            f"paired by round {_number(target['paired_ratio'], 2)}): {verdict}"
+            f"- {target['target']}: {target['ratio']:.2f} x {target['against']} "
+            f"(limit {target['limit']:.2f}; paired by round "
+            f"{_number(target['paired_ratio'], 2)}): {verdict}"
         )
     return "\n".join(lines) if targets else ""
 
@@ -159,11 +209,16 @@ def full_text(result):
     machine, found = result["machine"], result["versions"]
     head = [
         f"# Comparison of {result['date']}{' (quick)' if result['quick'] else ''}",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, Linux {machine['kernel']}",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, "
+        f"Linux {machine['kernel']}",
         ", ".join(f"{name} {value}" for name, value in found.items() if value is not None),
     ]
     problems = [f"- {text}" for text in result["problems"]]
-    parts = ["\n".join(head), *(cell_text(cell) for cell in result["cells"]), targets_text(result["targets"])]
+    parts = [
+        "\n".join(head),
+        *(cell_text(cell) for cell in result["cells"]),
+        targets_text(result["targets"]),
+    ]
     if problems:
         parts.append("\n## Problems\n" + "\n".join(problems))
     return "\n".join(parts)

@@ -1,5 +1,6 @@
 // Closed-loop TCP echo load: every connection keeps `depth` requests of `payload` bytes unanswered.
-// Single-threaded. Every received byte is compared with the byte that was sent at its place in the stream.
+// Single-threaded. Every received byte is compared with the byte that was sent at its place in the
+// stream.
 #include "support.hpp"
 
 #include <sys/epoll.h>
@@ -17,9 +18,10 @@ namespace loadgen
 namespace
 {
 
-// A connection sends an endless walk through one table whose length is a prime, so that lost, repeated or swapped
-// pieces of any size we use shift the walk and are seen. The table's head is repeated behind its end: a chunk of
-// chunk_max bytes can be sent from, and compared at, any position without wrapping.
+// A connection sends an endless walk through one table whose length is a prime, so that lost,
+// repeated or swapped pieces of any size we use shift the walk and are seen. The table's head is
+// repeated behind its end: a chunk of chunk_max bytes can be sent from, and compared at, any
+// position without wrapping.
 constexpr std::size_t pattern_period = 65521;
 constexpr std::size_t chunk_max = 65536;
 
@@ -44,11 +46,11 @@ struct connection
     int descriptor = -1;
     bool dead = false;
     bool wants_write = false;
-    std::uint64_t base = 0;      // where in the pattern this connection's stream begins
-    std::uint64_t allowed = 0;   // bytes that may have been sent
-    std::uint64_t sent = 0;      // bytes the kernel has taken
-    std::uint64_t received = 0;  // bytes that came back right
-    std::uint64_t issued = 0;    // requests
+    std::uint64_t base = 0;     // where in the pattern this connection's stream begins
+    std::uint64_t allowed = 0;  // bytes that may have been sent
+    std::uint64_t sent = 0;     // bytes the kernel has taken
+    std::uint64_t received = 0; // bytes that came back right
+    std::uint64_t issued = 0;   // requests
     std::uint64_t completed = 0;
     std::vector<std::uint64_t> issue_times;
 };
@@ -109,7 +111,8 @@ public:
         while (now < give_up_at && !(phase_ == phase::drain && outstanding_ == 0))
         {
             const int timeout_ms = opts_.spin ? 0 : 20;
-            const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+            const int count =
+                epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
             now = now_ns();
             enter_phase(now, measure_at, drain_at);
             for (int index = 0; index < count; ++index)
@@ -156,7 +159,9 @@ private:
         if (phase_ == phase::warmup && now >= measure_at)
         {
             phase_ = phase::measure;
-            window_ = {.begin_ns = now, .end_ns = now, .server_cpu_ns = server_cpu_.read_ns(),
+            window_ = {.begin_ns = now,
+                       .end_ns = now,
+                       .server_cpu_ns = server_cpu_.read_ns(),
                        .own_cpu_ns = own_cpu_.read_ns()};
         }
         if (phase_ == phase::measure && (now >= drain_at || requests_ >= opts_.requests_max))
@@ -243,7 +248,8 @@ private:
         const char* expected = pattern_.data() + (c.base + c.received) % pattern_period;
         if (c.received + length > c.sent || std::memcmp(buffer_.data(), expected, length) != 0)
         {
-            // The rest of a shifted stream would count again and again, so the connection ends here.
+            // The rest of a shifted stream would count again and again, so the connection ends
+            // here.
             ++wrong_;
             bury(c);
             return;
@@ -276,7 +282,8 @@ private:
         }
         c.wants_write = wants_write;
         const auto index = static_cast<std::uint64_t>(&c - connections_.data());
-        epoll_event event{.events = EPOLLIN | (wants_write ? EPOLLOUT : 0u), .data = {.u64 = index}};
+        epoll_event event{.events = EPOLLIN | (wants_write ? EPOLLOUT : 0u),
+                          .data = {.u64 = index}};
         epoll_ctl(epoll_, EPOLL_CTL_MOD, c.descriptor, &event);
     }
 

@@ -11,8 +11,9 @@
 namespace loadgen
 {
 
-// Values below 128 are kept exactly; above, every power of two is divided into 64 equal steps, so that a
-// reported quantile is at most 1.6 % away from the recorded value. The whole range of 64 bits fits in 30 KiB.
+// Values below 128 are kept exactly; above, every power of two is divided into 64 equal steps, so
+// that a reported quantile is at most 1.6 % away from the recorded value. The whole range of 64
+// bits fits in 30 KiB.
 class histogram
 {
 public:

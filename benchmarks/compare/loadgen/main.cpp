@@ -1,5 +1,6 @@
-// Entry point and command line of the neutral load generator: `loadgen echo|mixed|verify-mixed --port P ...`.
-// Single-threaded; one JSON object on stdout. Exit status: 0 all answers right, 1 some wrong or missing, 2 no run.
+// Entry point and command line of the neutral load generator: `loadgen echo|mixed|verify-mixed
+// --port P ...`. Single-threaded; one JSON object on stdout. Exit status: 0 all answers right, 1
+// some wrong or missing, 2 no run.
 #include "support.hpp"
 
 #include <sys/prctl.h>
@@ -23,7 +24,8 @@ double parse_number(const std::string& name, const char* text, double low, doubl
     const double value = std::strtod(text, &end);
     if (errno != 0 || end == text || *end != '\0' || !(value >= low && value <= high))
     {
-        fail(name + " " + text + ": expected a number from " + std::to_string(low) + " to " + std::to_string(high));
+        fail(name + " " + text + ": expected a number from " + std::to_string(low) + " to " +
+             std::to_string(high));
     }
     return value;
 }
@@ -31,7 +33,9 @@ double parse_number(const std::string& name, const char* text, double low, doubl
 template <typename Number>
 std::function<void(const char*)> number(const char* name, Number& target, double low, double high)
 {
-    return [=, &target](const char* text) { target = static_cast<Number>(parse_number(name, text, low, high)); };
+    return [=, &target](const char* text) {
+        target = static_cast<Number>(parse_number(name, text, low, high));
+    };
 }
 
 } // namespace

@@ -1,8 +1,9 @@
-// Mixed load: cheap requests (W = 0) arrive at a given rate whatever the server does, on some connections; on others
-// every answer to a heavy request (W > 0) is followed at once by the next one. Single-threaded; every answer checked.
+// Mixed load: cheap requests (W = 0) arrive at a given rate whatever the server does, on some
+// connections; on others every answer to a heavy request (W > 0) is followed at once by the next
+// one. Single-threaded; every answer checked.
 //
-// A cheap request's latency counts from the moment it was due, not from the moment it could be sent: a stalled server
-// is charged for every request that had to wait behind the stall.
+// A cheap request's latency counts from the moment it was due, not from the moment it could be
+// sent: a stalled server is charged for every request that had to wait behind the stall.
 #include "mixed_protocol.hpp"
 #include "support.hpp"
 
@@ -54,7 +55,8 @@ class mixed_load
 {
 public:
     explicit mixed_load(const options& opts)
-        : opts_(opts), server_cpu_(opts.server_pid), own_cpu_(getpid()), epoll_(epoll_create1(EPOLL_CLOEXEC)),
+        : opts_(opts), server_cpu_(opts.server_pid), own_cpu_(getpid()),
+          epoll_(epoll_create1(EPOLL_CLOEXEC)),
           channels_(opts.cheap_connections + opts.heavy_connections)
     {
         for (std::size_t index = 0; index < 16; ++index)
@@ -63,7 +65,8 @@ public:
         }
         for (std::size_t index = 0; index < 8; ++index)
         {
-            heavy_requests_.push_back(prepare_request(opts.heavy_payload, opts.heavy_work, index + 101));
+            heavy_requests_.push_back(
+                prepare_request(opts.heavy_payload, opts.heavy_work, index + 101));
         }
         for (std::size_t index = 0; index < channels_.size(); ++index)
         {
@@ -143,8 +146,11 @@ public:
             .add("loadgen_cpu_seconds", static_cast<double>(window_.own_cpu_ns) / 1e9)
             .add("calibration_ns", (calibration_before + calibration_after) / 2);
         std::printf("%s\n", object.text().c_str());
-        const auto clean = [](const tally& t) { return t.wrong == 0 && t.errors == 0 && t.unanswered == 0; };
-        const bool complete = cheap_.requests != 0 && (opts_.heavy_connections == 0 || heavy_.requests != 0);
+        const auto clean = [](const tally& t) {
+            return t.wrong == 0 && t.errors == 0 && t.unanswered == 0;
+        };
+        const bool complete =
+            cheap_.requests != 0 && (opts_.heavy_connections == 0 || heavy_.requests != 0);
         return clean(cheap_) && clean(heavy_) && complete ? 0 : 1;
     }
 
@@ -154,7 +160,8 @@ private:
         return c.heavy ? heavy_ : cheap_;
     }
 
-    // Gaps are exponential, as those of many independent clients, from a fixed seed: every server meets the same train.
+    // Gaps are exponential, as those of many independent clients, from a fixed seed: every server
+    // meets the same train.
     std::uint64_t next_gap_ns()
     {
         random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -209,7 +216,8 @@ private:
 
     void wait_and_receive(std::uint64_t now)
     {
-        std::uint64_t wake_at = now < drain_at_ ? std::min(next_due_ns_, drain_at_) : now + 50'000'000u;
+        std::uint64_t wake_at =
+            now < drain_at_ ? std::min(next_due_ns_, drain_at_) : now + 50'000'000u;
         if (now < measure_at_)
         {
             wake_at = std::min(wake_at, measure_at_);
@@ -273,7 +281,8 @@ private:
         const std::uint64_t due = c.expected.front().due_ns;
         c.expected.pop_front();
         --waiting_;
-        // Cheap ones belong to the window in which they were due, so that a stall at its end is not cut off.
+        // Cheap ones belong to the window in which they were due, so that a stall at its end is not
+        // cut off.
         const std::uint64_t counted_at = c.heavy ? now : due;
         if (counted_at >= measure_at_ && counted_at < drain_at_)
         {
@@ -289,7 +298,8 @@ private:
     void set_interest(channel& c, bool wants_write)
     {
         const auto index = static_cast<std::uint64_t>(&c - channels_.data());
-        epoll_event event{.events = EPOLLIN | (wants_write ? EPOLLOUT : 0u), .data = {.u64 = index}};
+        epoll_event event{.events = EPOLLIN | (wants_write ? EPOLLOUT : 0u),
+                          .data = {.u64 = index}};
         epoll_ctl(epoll_, EPOLL_CTL_MOD, c.descriptor, &event);
     }
 
@@ -307,7 +317,9 @@ private:
     {
         if (window_.begin_ns == 0 && now >= measure_at_)
         {
-            window_ = {.begin_ns = now, .end_ns = 0, .server_cpu_ns = server_cpu_.read_ns(),
+            window_ = {.begin_ns = now,
+                       .end_ns = 0,
+                       .server_cpu_ns = server_cpu_.read_ns(),
                        .own_cpu_ns = own_cpu_.read_ns()};
         }
         if (window_.end_ns == 0 && now >= drain_at_)

@@ -1,7 +1,8 @@
-// The protocol of the mixed_workload servers, as a client needs it: encoded requests with their right answers.
-// Plain values; any thread.
+// The protocol of the mixed_workload servers, as a client needs it: encoded requests with their
+// right answers. Plain values; any thread.
 //
-// Request: u32le N, then N bytes: u32le W and N - 4 bytes of payload. Answer: u64le, in the order of the requests.
+// Request: u32le N, then N bytes: u32le W and N - 4 bytes of payload. Answer: u64le, in the order
+// of the requests.
 #pragma once
 
 #include <cstddef>
@@ -56,7 +57,8 @@ struct prepared_request
     std::uint64_t answer = 0;
 };
 
-inline prepared_request prepare_request(std::size_t payload_length, std::uint32_t work, std::uint64_t seed)
+inline prepared_request prepare_request(std::size_t payload_length, std::uint32_t work,
+                                        std::uint64_t seed)
 {
     std::vector<unsigned char> payload(payload_length);
     for (unsigned char& byte : payload)

@@ -38,7 +38,8 @@ std::uint64_t read_clock_ns(clockid_t clock) noexcept
     {
         return 0;
     }
-    return static_cast<std::uint64_t>(value.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(value.tv_nsec);
+    return static_cast<std::uint64_t>(value.tv_sec) * 1'000'000'000u +
+           static_cast<std::uint64_t>(value.tv_nsec);
 }
 
 } // namespace
@@ -129,7 +130,8 @@ socket_pair make_loopback_pair()
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
     if (listener < 0 || bind(listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-        listen(listener, 1) != 0 || getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+        listen(listener, 1) != 0 ||
+        getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0)
     {
         fail(std::string("calibration listener: ") + std::strerror(errno));
     }
@@ -144,7 +146,8 @@ socket_pair make_loopback_pair()
     return pair;
 }
 
-// Batches are short and the median of their costs is taken, so that one interruption does not count.
+// Batches are short and the median of their costs is taken, so that one interruption does not
+// count.
 double measure_pair(const socket_pair& pair, std::size_t payload)
 {
     constexpr std::size_t per_batch = 250;
@@ -157,8 +160,10 @@ double measure_pair(const socket_pair& pair, std::size_t payload)
         const std::uint64_t begin = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
         for (std::size_t index = 0; index < per_batch; ++index)
         {
-            if (send(pair.near, buffer.data(), payload, MSG_NOSIGNAL) != static_cast<ssize_t>(payload) ||
-                recv(pair.far, buffer.data(), payload, MSG_WAITALL) != static_cast<ssize_t>(payload))
+            if (send(pair.near, buffer.data(), payload, MSG_NOSIGNAL) !=
+                    static_cast<ssize_t>(payload) ||
+                recv(pair.far, buffer.data(), payload, MSG_WAITALL) !=
+                    static_cast<ssize_t>(payload))
             {
                 fail("calibration transfer failed");
             }
@@ -166,7 +171,8 @@ double measure_pair(const socket_pair& pair, std::size_t payload)
         const std::uint64_t cost = read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
         costs.push_back(static_cast<double>(cost) / static_cast<double>(per_batch));
     }
-    std::nth_element(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 2), costs.end());
+    std::nth_element(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 2),
+                     costs.end());
     return costs[costs.size() / 2];
 }
 

@@ -1,5 +1,5 @@
-// What every mode of the load generator needs: options, clocks, pinning, sockets, calibration, JSON.
-// All of it is called from the main thread only, except where a comment says otherwise.
+// What every mode of the load generator needs: options, clocks, pinning, sockets, calibration,
+// JSON. All of it is called from the main thread only, except where a comment says otherwise.
 #pragma once
 
 #include "histogram.hpp"
@@ -19,10 +19,10 @@ struct options
     std::uint16_t port = 0;
     double seconds = 1.0;
     double warmup_seconds = 0.2;
-    int core = -1;            // where the load generator runs; -1: anywhere
-    int calibrate_core = -1;  // where the server runs; -1: no calibration
-    int server_pid = -1;      // whose CPU time is measured; -1: nobody's
-    bool spin = false;        // never sleep in epoll: for a load generator that has a core for itself
+    int core = -1;           // where the load generator runs; -1: anywhere
+    int calibrate_core = -1; // where the server runs; -1: no calibration
+    int server_pid = -1;     // whose CPU time is measured; -1: nobody's
+    bool spin = false; // never sleep in epoll: for a load generator that has a core for itself
     std::uint64_t requests_max = 500'000'000;
 
     std::size_t connections = 1;
@@ -45,8 +45,8 @@ std::uint64_t now_ns() noexcept;
 std::uint64_t seconds_to_ns(double seconds) noexcept;
 void pin_this_thread(int core);
 
-// CPU time of a whole process (all its threads, also those that have ended) with the kernel's nanosecond
-// clock: /proc counts in ticks of 10 ms, which is too coarse for windows below a second.
+// CPU time of a whole process (all its threads, also those that have ended) with the kernel's
+// nanosecond clock: /proc counts in ticks of 10 ms, which is too coarse for windows below a second.
 class process_cpu
 {
 public:
@@ -62,8 +62,9 @@ private:
 int connect_blocking(std::uint16_t port);
 void make_nonblocking(int descriptor);
 
-// CPU nanoseconds of one send + recv of `payload` bytes through a loopback TCP pair whose ends are both held by
-// one thread pinned to `core`: a unit for the speed of that core's kernel at this very moment. 0 when core < 0.
+// CPU nanoseconds of one send + recv of `payload` bytes through a loopback TCP pair whose ends are
+// both held by one thread pinned to `core`: a unit for the speed of that core's kernel at this very
+// moment. 0 when core < 0.
 double calibrate_ns(int core, std::size_t payload);
 
 // The figures of one measuring window.

@@ -1,5 +1,6 @@
-// Conformance of a mixed_workload server: values, order of pipelined answers, cut-up requests, lengths out of range.
-// Single-threaded, blocking sockets with a receive limit; it measures nothing.
+// Conformance of a mixed_workload server: values, order of pipelined answers, cut-up requests,
+// lengths out of range. Single-threaded, blocking sockets with a receive limit; it measures
+// nothing.
 #include "mixed_protocol.hpp"
 #include "support.hpp"
 
@@ -43,16 +44,14 @@ bool send_all(int descriptor, const unsigned char* bytes, std::size_t length)
 bool answer_is(int descriptor, std::uint64_t expected)
 {
     std::array<unsigned char, 8> bytes{};
-    return recv(descriptor, bytes.data(), bytes.size(), MSG_WAITALL) == 8 && load_le64(bytes.data(), 8) == expected;
+    return recv(descriptor, bytes.data(), bytes.size(), MSG_WAITALL) == 8 &&
+           load_le64(bytes.data(), 8) == expected;
 }
 
 class verification
 {
 public:
-    explicit verification(std::uint16_t port)
-        : port_(port), bystander_(connect_with_limit(port))
-    {
-    }
+    explicit verification(std::uint16_t port) : port_(port), bystander_(connect_with_limit(port)) {}
 
     ~verification()
     {
@@ -72,7 +71,8 @@ public:
             for (const std::uint32_t work : {0u, 1u, 300u, 0u, 3u})
             {
                 requests.push_back(prepare_request(length, work, ++seed));
-                stream.insert(stream.end(), requests.back().bytes.begin(), requests.back().bytes.end());
+                stream.insert(stream.end(), requests.back().bytes.begin(),
+                              requests.back().bytes.end());
             }
         }
         const int descriptor = connect_with_limit(port_);

@@ -1,5 +1,5 @@
-// Compute hand-off on bare oneTBB and an eventfd: the floor of compute_on. The main thread stands for the I/O thread.
-// One JSON line per benchmark, in the format of the other peers.
+// Compute hand-off on bare oneTBB and an eventfd: the floor of compute_on. The main thread stands
+// for the I/O thread. One JSON line per benchmark, in the format of the other peers.
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 
@@ -31,7 +31,8 @@ std::uint64_t read_clock_ns(clockid_t clock)
 {
     timespec value{};
     clock_gettime(clock, &value);
-    return static_cast<std::uint64_t>(value.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(value.tv_nsec);
+    return static_cast<std::uint64_t>(value.tv_sec) * 1'000'000'000u +
+           static_cast<std::uint64_t>(value.tv_nsec);
 }
 
 void require(bool condition, const char* what)
@@ -60,7 +61,8 @@ public:
         {
             finished.next = head;
             // Release: pairs with the acquire of take(), which then reads value and next.
-        } while (!head_.compare_exchange_weak(head, &finished, std::memory_order_release, std::memory_order_relaxed));
+        } while (!head_.compare_exchange_weak(head, &finished, std::memory_order_release,
+                                              std::memory_order_relaxed));
         if (head == nullptr)
         {
             const std::uint64_t one = 1;
@@ -134,8 +136,8 @@ void measure(const options& opts, const char* name, const std::function<void(std
         const auto count = static_cast<double>(iterations);
         if (elapsed >= opts.seconds * 1e9)
         {
-            std::printf("{\"name\": \"%s\", \"ns_per_op\": %.1f, \"cpu_ns_per_op\": %.1f}\n", name, elapsed / count,
-                        cpu / count);
+            std::printf("{\"name\": \"%s\", \"ns_per_op\": %.1f, \"cpu_ns_per_op\": %.1f}\n", name,
+                        elapsed / count, cpu / count);
             std::fflush(stdout);
             return;
         }
@@ -169,11 +171,13 @@ int main(int argc, char** argv)
             require(name == "--threads" || name == "--port", "unknown option");
         }
     }
-    // On one core oneTBB would start no worker at all; the main thread never computes, hence one more.
+    // On one core oneTBB would start no worker at all; the main thread never computes, hence one
+    // more.
     tbb::global_control threads(tbb::global_control::max_allowed_parallelism,
                                 static_cast<std::size_t>(opts.compute) + 1);
     tbb::task_arena arena(opts.compute, 0);
     measure(opts, "compute_round_trip", [&](std::uint64_t count) { round_trips(arena, count, 1); });
-    measure(opts, "compute_round_trip_64", [&](std::uint64_t count) { round_trips(arena, count, 64); });
+    measure(opts, "compute_round_trip_64",
+            [&](std::uint64_t count) { round_trips(arena, count, 64); });
     return 0;
 }

@@ -1,5 +1,5 @@
-// Micro benchmarks in Go: one JSON line each, nanoseconds of wall and CPU time per operation.
-// The compute hand-off is Go's own way of it, a goroutine and a channel: no thread has to be crossed.
+// Micro benchmarks in Go: one JSON line each, nanoseconds of wall and CPU time per operation. The
+// compute hand-off is Go's own way of it, a goroutine and a channel: no thread has to be crossed.
 package main
 
 import (
@@ -18,7 +18,8 @@ func cpuNanoseconds() int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// measure runs body with growing counts until it lasts long enough, then prints the cost of the last run.
+// measure runs body with growing counts until it lasts long enough, then prints the cost of the
+// last run.
 func measure(options twin.Options, name string, body func(count int64)) {
 	if options.Only != "" && options.Only != name {
 		return

@@ -1,5 +1,6 @@
-// Mixed-workload server in Go: one goroutine per connection, which also computes the heavy answers; with --pool they
-// are computed by at most --compute goroutines at a time, on threads beside those of the connections.
+// Mixed-workload server in Go: one goroutine per connection, which also computes the heavy answers;
+// with --pool they are computed by at most --compute goroutines at a time, on threads beside those
+// of the connections.
 package main
 
 import (

@@ -1,5 +1,5 @@
-//! What the Tokio twins share: the command line, the choice of runtime flavour and the mixed protocol's answer.
-//! Plain functions without shared state; any thread may call them.
+//! What the Tokio twins share: the command line, the choice of runtime flavour and the mixed
+//! protocol's answer. Plain functions without shared state; any thread may call them.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,7 +20,8 @@ pub struct Options {
 fn usage(message: &str) -> ! {
     eprintln!("{message}");
     eprintln!(
-        "options: --port P --threads N --compute C --flavor multi|current --nice N --seconds S --only NAME"
+        "options: --port P --threads N --compute C --flavor multi|current --nice N \
+         --seconds S --only NAME"
     );
     std::process::exit(2);
 }
@@ -81,7 +82,8 @@ impl Options {
         builder.enable_all().build().expect("runtime")
     }
 
-    /// A rayon pool whose threads may be given a nice value, to tell a scheduling trick from a better runtime.
+    /// A rayon pool whose threads may be given a nice value, to tell a scheduling trick from a
+    /// better runtime.
     pub fn compute_pool(&self) -> &'static rayon::ThreadPool {
         let nice = self.nice;
         let pool = rayon::ThreadPoolBuilder::new()

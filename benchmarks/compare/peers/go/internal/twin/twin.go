@@ -1,5 +1,5 @@
-// Package twin holds what the Go twins share: command line, first output line and the mixed protocol's answer.
-// Plain functions; any goroutine may call them.
+// Package twin holds what the Go twins share: command line, first output line and the mixed
+// protocol's answer. Plain functions; any goroutine may call them.
 package twin
 
 import (
@@ -21,8 +21,9 @@ type Options struct {
 	Pool    bool
 }
 
-// Parse reads the command line and sets GOMAXPROCS: Threads, and with --pool as many again as compute threads, so
-// that the kernel may preempt heavy goroutines as it does with the thread pools of the other peers.
+// Parse reads the command line and sets GOMAXPROCS: Threads, and with --pool as many again as
+// compute threads, so that the kernel may preempt heavy goroutines as it does with the thread pools
+// of the other peers.
 func Parse() Options {
 	var o Options
 	flag.IntVar(&o.Port, "port", 0, "TCP port, 0 for any")
@@ -30,7 +31,7 @@ func Parse() Options {
 	flag.IntVar(&o.Compute, "compute", 1, "threads for heavy work, with --pool")
 	flag.Float64Var(&o.Seconds, "seconds", 0.3, "least time per micro benchmark")
 	flag.StringVar(&o.Only, "only", "", "run one micro benchmark")
-	flag.BoolVar(&o.Pool, "pool", false, "heavy work on a bounded pool of goroutines beside the threads")
+	flag.BoolVar(&o.Pool, "pool", false, "heavy work on a bounded pool of goroutines")
 	flag.Parse()
 	if o.Threads < 1 || o.Compute < 1 || flag.NArg() != 0 {
 		fmt.Fprintln(os.Stderr, "bad command line:", os.Args[1:])

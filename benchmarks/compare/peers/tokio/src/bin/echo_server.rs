@@ -33,6 +33,11 @@ async fn accept_all(port: u16) {
 fn main() {
     let options = Options::from_args();
     let runtime = options.runtime();
-    // Spawned, because block_on would run the accept loop on the main thread, outside of the workers.
-    runtime.block_on(async move { tokio::spawn(accept_all(options.port)).await.expect("accept loop") });
+    // Spawned, because block_on would run the accept loop on the main thread, outside of the
+    // workers.
+    runtime.block_on(async move {
+        tokio::spawn(accept_all(options.port))
+            .await
+            .expect("accept loop")
+    });
 }

@@ -1,5 +1,6 @@
-//! Micro benchmarks on Tokio + rayon: one JSON line each, nanoseconds of wall and CPU time per operation.
-//! Every benchmark body is a spawned task, so that it runs on a worker and not on the main thread.
+//! Micro benchmarks on Tokio + rayon: one JSON line each, nanoseconds of wall and CPU time per
+//! operation. Every benchmark body is a spawned task, so that it runs on a worker and not on the
+//! main thread.
 
 use blitzio_compare_tokio::Options;
 use rayon::ThreadPool;
@@ -10,12 +11,16 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 fn cpu_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Runs `body(iterations)` with growing counts until it lasts long enough, then prints the cost of the last run.
+/// Runs `body(iterations)` with growing counts until it lasts long enough, then prints the cost of
+/// the last run.
 fn measure<F, Fut>(options: &Options, runtime: &Runtime, name: &str, mut body: F)
 where
     F: FnMut(u64) -> Fut,
@@ -35,7 +40,8 @@ where
             let per_op = elapsed.as_nanos() as f64 / iterations as f64;
             let cpu_per_op = cpu as f64 / iterations as f64;
             println!(
-                "{{\"name\": \"{name}\", \"ns_per_op\": {per_op:.1}, \"cpu_ns_per_op\": {cpu_per_op:.1}}}"
+                "{{\"name\": \"{name}\", \"ns_per_op\": {per_op:.1}, \
+                  \"cpu_ns_per_op\": {cpu_per_op:.1}}}"
             );
             return;
         }
@@ -59,8 +65,9 @@ async fn round_trips(pool: &'static ThreadPool, count: u64) {
 }
 
 async fn round_trips_in_flight(pool: &'static ThreadPool, count: u64, in_flight: u64) {
-    let tasks: Vec<_> =
-        (0..in_flight).map(|_| tokio::spawn(round_trips(pool, count / in_flight))).collect();
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|_| tokio::spawn(round_trips(pool, count / in_flight)))
+        .collect();
     for task in tasks {
         task.await.expect("task");
     }
@@ -93,7 +100,9 @@ fn main() {
     let options = Options::from_args();
     let pool = options.compute_pool();
     let runtime = options.runtime();
-    measure(&options, &runtime, "compute_round_trip", move |count| round_trips(pool, count));
+    measure(&options, &runtime, "compute_round_trip", move |count| {
+        round_trips(pool, count)
+    });
     measure(&options, &runtime, "compute_round_trip_64", move |count| {
         round_trips_in_flight(pool, count, 64)
     });

@@ -1,5 +1,5 @@
-//! Mixed-workload server on Tokio: W = 0 is answered in the task, W > 0 goes to rayon and comes back by a oneshot.
-//! Connection tasks run on Tokio's workers, heavy answers on rayon's threads.
+//! Mixed-workload server on Tokio: W = 0 is answered in the task, W > 0 goes to rayon and comes
+//! back by a oneshot. Connection tasks run on Tokio's workers, heavy answers on rayon's threads.
 
 use blitzio_compare_tokio::{announce, mixed_answer, Options, REQUEST_LENGTH_MAX};
 use rayon::ThreadPool;
@@ -26,7 +26,10 @@ fn parse(bytes: &[u8]) -> Head {
         return Head::Incomplete;
     }
     let work = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
-    Head::Request { work, end: 4 + length }
+    Head::Request {
+        work,
+        end: 4 + length,
+    }
 }
 
 async fn compute(pool: &'static ThreadPool, payload: Vec<u8>, work: u32) -> u64 {
@@ -92,5 +95,9 @@ fn main() {
     let options = Options::from_args();
     let pool = options.compute_pool();
     let runtime = options.runtime();
-    runtime.block_on(async move { tokio::spawn(accept_all(options.port, pool)).await.expect("accept loop") });
+    runtime.block_on(async move {
+        tokio::spawn(accept_all(options.port, pool))
+            .await
+            .expect("accept loop")
+    });
 }
