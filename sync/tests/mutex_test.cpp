@@ -255,9 +255,7 @@ TEST_CASE("threads outside the runtime use try_lock beside waiting tasks")
             ++**access;
         }
     };
-    rt.block_on([&]() -> task<void> {
-        co_await when_all(add(), add(), add());
-    });
+    rt.block_on([&]() -> task<void> { co_await when_all(add(), add(), add()); });
     done = true;
     outside.join();
     REQUIRE(**counter.try_lock() == 90000 + from_thread);

@@ -26,8 +26,8 @@ namespace channel_operations
 
 /// Value is T, kept in the operation, or T&, somebody else's variable.
 template <class T, class Value>
-class send_operation : public detail::wait_operation<send_operation<T, Value>,
-                                                     detail::channel_send_node<T>>
+class send_operation
+    : public detail::wait_operation<send_operation<T, Value>, detail::channel_send_node<T>>
 {
 public:
     send_operation(detail::channel_state<T>& state, Value&& value) noexcept
@@ -105,8 +105,8 @@ private:
 };
 
 /// The errors of the try_ forms.
-[[nodiscard]] inline std::unexpected<std::error_code>
-error_of(detail::channel_transfer outcome) noexcept
+[[nodiscard]] inline std::unexpected<std::error_code> error_of(
+    detail::channel_transfer outcome) noexcept
 {
     if (outcome == detail::channel_transfer::closed)
     {

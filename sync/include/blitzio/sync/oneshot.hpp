@@ -147,8 +147,7 @@ public:
 
     oneshot_receiver() noexcept = default;
 
-    oneshot_receiver(oneshot_receiver&& other) noexcept
-        : cell_(std::exchange(other.cell_, nullptr))
+    oneshot_receiver(oneshot_receiver&& other) noexcept : cell_(std::exchange(other.cell_, nullptr))
     {
     }
 

@@ -91,12 +91,8 @@ public:
             }
             switch (offer(*node.source, receiver))
             {
-            case channel_transfer::done:
-                node.status = wait_status::granted;
-                break;
-            case channel_transfer::closed:
-                node.status = wait_status::closed;
-                break;
+            case channel_transfer::done: node.status = wait_status::granted; break;
+            case channel_transfer::closed: node.status = wait_status::closed; break;
             case channel_transfer::would_wait:
                 if (mode == attempt_mode::or_wait)
                 {
@@ -132,12 +128,8 @@ public:
             }
             switch (take(node.value, sender))
             {
-            case channel_transfer::done:
-                node.status = wait_status::granted;
-                break;
-            case channel_transfer::closed:
-                node.status = wait_status::closed;
-                break;
+            case channel_transfer::done: node.status = wait_status::granted; break;
+            case channel_transfer::closed: node.status = wait_status::closed; break;
             case channel_transfer::would_wait:
                 if (mode == attempt_mode::or_wait)
                 {
