@@ -103,7 +103,7 @@ class Session:
                         target.append(f"{peer.name} is left out: {error}")
         # Compiling is over: the time limit of the quick run is for measuring.
         if self.quick:
-            self.deadline = time.monotonic() + 160
+            self.deadline = time.monotonic() + 140
         return contestants
 
     def out_of_time(self):
