@@ -55,7 +55,19 @@ file_tree::file_tree(sim_world& world)
     root_->link_count = 2;
 }
 
-file_tree::~file_tree() = default;
+file_tree::~file_tree()
+{
+    // Present and synced entries together can form rings, for example after two directories have
+    // been moved into each other's place.
+    for (const auto& weak : directories_)
+    {
+        if (const auto directory = weak.lock())
+        {
+            directory->entries.clear();
+            directory->durable_entries.clear();
+        }
+    }
+}
 
 std::chrono::nanoseconds file_tree::wall_time() const
 {
@@ -67,10 +79,12 @@ std::uint64_t file_tree::order_of(std::string_view name) const noexcept
     std::uint64_t hash = order_key_;
     for (const char letter : name)
     {
-        hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001B3u;
-        hash ^= hash >> 29;
+        hash = (hash ^ static_cast<unsigned char>(letter)) * 0xBF58476D1CE4E5B9u;
+        hash ^= hash >> 31;
     }
-    return hash;
+    // Once more, so that the last letter reaches the upper bits as well.
+    hash *= 0x94D049BB133111EBu;
+    return hash ^ (hash >> 29);
 }
 
 int file_tree::check_access(const inode& node, std::uint32_t wanted) const
@@ -90,6 +104,10 @@ inode_pointer file_tree::make_node(file_type type, std::uint32_t permissions)
     node->type = type;
     node->permissions = permissions & 07777u;
     node->modified_at = wall_time();
+    if (type == file_type::directory)
+    {
+        directories_.push_back(node);
+    }
     return node;
 }
 

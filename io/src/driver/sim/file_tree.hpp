@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace blitzio::detail
 {
@@ -187,6 +188,8 @@ private:
     std::uint64_t inode_sequence_ = 1;
     std::shared_ptr<std::uint64_t> pages_used_;
     std::uint64_t order_key_;
+    /// All that were ever made, to take the tree apart at the end.
+    std::vector<std::weak_ptr<inode>> directories_;
 };
 
 } // namespace blitzio::detail::sim
