@@ -195,7 +195,13 @@ TEST_CASE(
                     std::this_thread::yield();
                 }
                 next.store(new sync::oneshot_sender<tracked>(std::move(sender)));
-                auto outcome = co_await race(receiver.receive(), turns(round % 7));
+                if (round % 4 == 0)
+                {
+                    auto outcome = co_await receiver;
+                    received += outcome.has_value() ? 1u : 0u;
+                    continue;
+                }
+                auto outcome = co_await race(receiver.receive(), turns(round % 64));
                 if (outcome.index() == 0)
                 {
                     received += std::get<0>(outcome).has_value() ? 1u : 0u;
@@ -215,7 +221,7 @@ TEST_CASE(
         CAPTURE(workers);
         REQUIRE(received + dropped == rounds);
         REQUIRE(refused <= dropped);
-        REQUIRE(received > 0);
+        REQUIRE(received >= rounds / 4);
         REQUIRE(dropped > 0);
         REQUIRE(tracked::live() == 0);
     }
