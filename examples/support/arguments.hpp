@@ -1,0 +1,90 @@
+// Command lines of the form `program --name value ...`, and how the examples end.
+// Thread rule: used by main() only.
+#pragma once
+
+#include <blitzio/io/result.hpp>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace example
+{
+
+/// Prints "program: message" and ends the process with 2, as programs do that were called wrongly.
+[[noreturn]] inline void refuse(const std::string& program, const std::string& message)
+{
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
+    std::exit(2);
+}
+
+class arguments
+{
+public:
+    /// Every option takes a value; anything that is not in `names` ends the process with a message.
+    arguments(int argc, char** argv, std::initializer_list<std::string_view> names)
+        : program_(argv[0])
+    {
+        program_.erase(0, program_.rfind('/') + 1);
+        for (int index = 1; index < argc; index += 2)
+        {
+            const std::string name = argv[index];
+            bool known = false;
+            for (const auto each : names)
+            {
+                known = known || each == name;
+            }
+            if (!known)
+            {
+                refuse(program_, "unknown option '" + name + '\'');
+            }
+            if (index + 1 == argc)
+            {
+                refuse(program_, name + " needs a value");
+            }
+            values_[name] = argv[index + 1];
+        }
+    }
+
+    /// The number given for `name`, from 0 to `highest`; `otherwise` when it was not given.
+    [[nodiscard]] unsigned number(const std::string& name, unsigned otherwise,
+                                  unsigned highest) const
+    {
+        const auto given = values_.find(name);
+        if (given == values_.end())
+        {
+            return otherwise;
+        }
+        const std::string& text = given->second;
+        unsigned value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc() || end != text.data() + text.size() || value > highest)
+        {
+            refuse(program_,
+                   name + " '" + text + "': not a number from 0 to " + std::to_string(highest));
+        }
+        return value;
+    }
+
+private:
+    std::string program_;
+    std::map<std::string, std::string> values_;
+};
+
+/// 0, or 1 after a line about what went wrong with `subject`.
+inline int exit_code(const blitzio::result<void>& outcome, std::string_view subject)
+{
+    if (outcome)
+    {
+        return 0;
+    }
+    std::fprintf(stderr, "%s\n", blitzio::describe(outcome.error(), subject).c_str());
+    return 1;
+}
+
+} // namespace example
