@@ -260,6 +260,12 @@ runtime_core::~runtime_core()
 
 void runtime_core::notify_one() noexcept
 {
+    if (worker_count_ == 1)
+    {
+        // Nobody to choose from: its driver knows whether it sleeps, and remembers if it does not.
+        workers_[0]->io().wake();
+        return;
+    }
     if (const auto chosen = idle_.worker_to_notify())
     {
         workers_[*chosen]->io().wake();

@@ -315,7 +315,8 @@ void worker::park() noexcept
     {
         return;
     }
-    if (core_.idle().transition_to_parked(index_, searching_) && core_.has_visible_work())
+    if (shared_ && core_.idle().transition_to_parked(index_, searching_) &&
+        core_.has_visible_work())
     {
         // May choose this very worker: then the wait below ends at once.
         core_.notify_one();
@@ -332,7 +333,7 @@ void worker::park() noexcept
     {
         driver_->wait(ready, timeout);
     }
-    searching_ = core_.idle().transition_from_parked(index_);
+    searching_ = shared_ && core_.idle().transition_from_parked(index_);
     static_cast<void>(inbox_.mark_active());
     if (timers_.size() != 0)
     {

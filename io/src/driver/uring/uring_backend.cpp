@@ -84,6 +84,17 @@ int check_abilities(io_uring& ring)
     return missing;
 }
 
+void close_both(int first, int second) noexcept
+{
+    for (const int fd : {first, second})
+    {
+        if (fd >= 0)
+        {
+            ::close(fd);
+        }
+    }
+}
+
 class uring_backend final : public backend
 {
 public:
@@ -102,19 +113,22 @@ public:
     [[nodiscard]] result<std::unique_ptr<driver>> create_driver(unsigned) override
     {
         const int event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (event_fd < 0)
+        const int idle_event_fd = ::eventfd(0, EFD_CLOEXEC);
+        if (event_fd < 0 || idle_event_fd < 0)
         {
-            return fail(std::error_code(errno, std::system_category()));
+            const std::error_code error(errno, std::system_category());
+            close_both(event_fd, idle_event_fd);
+            return fail(error);
         }
         io_uring ring{};
         const unsigned entries =
             options_.ring_entries != 0 ? options_.ring_entries : limits::ring_entries_default;
         if (const int error = set_up(ring, entries); error < 0)
         {
-            ::close(event_fd);
+            close_both(event_fd, idle_event_fd);
             return fail(error_from_kernel(error));
         }
-        return std::make_unique<uring_driver>(ring, event_fd, options_.file_pool);
+        return std::make_unique<uring_driver>(ring, event_fd, idle_event_fd, options_.file_pool);
     }
 
 private:

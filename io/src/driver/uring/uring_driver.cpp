@@ -43,8 +43,12 @@ bool is_harmless(int result) noexcept
 
 } // namespace
 
-uring_driver::uring_driver(io_uring ring, int event_fd, blocking_pool* file_pool) noexcept
-    : ring_(ring), event_fd_(event_fd), offload_(file_pool, &wake_owner, this)
+uring_driver::uring_driver(io_uring ring, int event_fd, int idle_event_fd,
+                           blocking_pool* file_pool) noexcept
+    : ring_(ring),
+      event_fd_(event_fd),
+      idle_event_fd_(idle_event_fd),
+      offload_(file_pool, &wake_owner, this)
 {
 }
 
@@ -52,6 +56,7 @@ uring_driver::~uring_driver()
 {
     io_uring_queue_exit(&ring_);
     ::close(event_fd_);
+    ::close(idle_event_fd_);
 }
 
 void uring_driver::start() noexcept
@@ -96,7 +101,6 @@ io_uring_sqe& uring_driver::next_entry() noexcept
 
 void uring_driver::arm_wake() noexcept
 {
-    // Multishot, and the counter is never read back: each write is an event of its own.
     io_uring_sqe& entry = next_entry();
     io_uring_prep_poll_multishot(&entry, event_fd_, POLLIN);
     io_uring_sqe_set_data64(&entry, static_cast<std::uint64_t>(tag::wake));
@@ -246,22 +250,27 @@ void uring_driver::poll(ready_list& ready) noexcept
     reap(ready);
 }
 
-void uring_driver::wait(ready_list& ready,
-                        std::optional<std::chrono::nanoseconds> timeout) noexcept
+bool uring_driver::announce_sleep(sleep_state where) noexcept
 {
-    if (!wake_armed_)
-    {
-        arm_wake();
-    }
-    const bool offload_waits = offload_.in_flight() != 0;
-    if (offload_waits && !offload_.prepare_wait())
+    auto expected = sleep_state::awake;
+    // seq_cst pairs with the exchange in wake(): a producer either comes before, and we see
+    // `notified`, or it sees where to wake us.
+    return sleep_state_.compare_exchange_strong(expected, where, std::memory_order_seq_cst);
+}
+
+void uring_driver::sleep_in_ring(std::optional<std::chrono::nanoseconds> timeout) noexcept
+{
+    if (!announce_sleep(sleep_state::in_ring))
     {
         timeout = std::chrono::nanoseconds(0);
     }
     io_uring_cqe* completion = nullptr;
     int result = 0;
-    count_entry();
-    if (timeout)
+    if (timeout && timeout->count() <= 0)
+    {
+        result = io_uring_submit_and_get_events(&ring_);
+    }
+    else if (timeout)
     {
         __kernel_timespec limit{};
         limit.tv_sec = timeout->count() / 1'000'000'000;
@@ -276,10 +285,42 @@ void uring_driver::wait(ready_list& ready,
     {
         fail_ring("waiting failed", -result);
     }
-    // Before the queues are looked at: a producer that sees the flag cleared sends a new wake-up, one
-    // that sees it set has queued its work before this point. seq_cst pairs with wake().
-    wake_pending_.store(false, std::memory_order_seq_cst);
-    kernel_handoff::acquire(&wake_pending_);
+}
+
+void uring_driver::sleep_in_event() noexcept
+{
+    if (announce_sleep(sleep_state::in_event))
+    {
+        std::uint64_t count = 0;
+        static_cast<void>(::read(idle_event_fd_, &count, sizeof count));
+    }
+}
+
+void uring_driver::wait(ready_list& ready,
+                        std::optional<std::chrono::nanoseconds> timeout) noexcept
+{
+    if (!wake_armed_)
+    {
+        arm_wake();
+    }
+    const bool offload_waits = offload_.in_flight() != 0;
+    if (offload_waits && !offload_.prepare_wait())
+    {
+        timeout = std::chrono::nanoseconds(0);
+    }
+    count_entry();
+    if (!timeout && in_flight() == 0 && !has_work())
+    {
+        sleep_in_event();
+    }
+    else
+    {
+        sleep_in_ring(timeout);
+    }
+    // Before the queues are looked at: work of a producer that is not sent a wake-up because it saw
+    // `notified` was queued before this point. seq_cst pairs with wake().
+    sleep_state_.exchange(sleep_state::awake, std::memory_order_seq_cst);
+    kernel_handoff::acquire(&sleep_state_);
     if (offload_waits)
     {
         collect_offloaded(ready);
@@ -289,14 +330,18 @@ void uring_driver::wait(ready_list& ready,
 
 void uring_driver::wake() noexcept
 {
-    kernel_handoff::release(&wake_pending_);
-    // seq_cst pairs with the store in wait().
-    if (!wake_pending_.exchange(true, std::memory_order_seq_cst))
+    kernel_handoff::release(&sleep_state_);
+    // seq_cst pairs with announce_sleep() and with the exchange in wait().
+    const auto before = sleep_state_.exchange(sleep_state::notified, std::memory_order_seq_cst);
+    if (before == sleep_state::awake || before == sleep_state::notified)
     {
-        const std::uint64_t one = 1;
-        while (::write(event_fd_, &one, sizeof one) < 0 && errno == EINTR)
-        {
-        }
+        return;
+    }
+    // The owner may have woken for another reason meanwhile; then its next sleep is cut short once.
+    const int fd = before == sleep_state::in_ring ? event_fd_ : idle_event_fd_;
+    const std::uint64_t one = 1;
+    while (::write(fd, &one, sizeof one) < 0 && errno == EINTR)
+    {
     }
 }
 

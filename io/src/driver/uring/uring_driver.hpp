@@ -26,7 +26,8 @@ class uring_driver final : public driver
 {
 public:
     /// Takes over a ring that was set up disabled.
-    uring_driver(io_uring ring, int event_fd, blocking_pool* file_pool) noexcept;
+    uring_driver(io_uring ring, int event_fd, int idle_event_fd,
+                 blocking_pool* file_pool) noexcept;
     ~uring_driver() override;
 
     void start() noexcept override;
@@ -53,8 +54,22 @@ private:
     };
     static constexpr std::uint64_t tag_mask = 7;
 
+    /// Where the owner sleeps, and whether it has been told not to. One word, so that a wake-up
+    /// costs a system call only if the owner sleeps, and then exactly one.
+    enum class sleep_state : std::uint32_t
+    {
+        awake,
+        notified, // the next wait() must not sleep
+        in_ring,  // sleeps in io_uring_enter, woken by event_fd_
+        in_event, // has nothing in flight and sleeps in a read of idle_event_fd_, which is cheaper
+    };
+
     [[nodiscard]] io_uring_sqe& next_entry() noexcept;
     void arm_wake() noexcept;
+    void sleep_in_ring(std::optional<std::chrono::nanoseconds> timeout) noexcept;
+    void sleep_in_event() noexcept;
+    /// True: sleep there; false: notified before.
+    [[nodiscard]] bool announce_sleep(sleep_state where) noexcept;
     void reap(ready_list& ready) noexcept;
     void on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags,
                        ready_list& ready) noexcept;
@@ -66,11 +81,11 @@ private:
     [[nodiscard]] struct statx* take_status_buffer();
 
     io_uring ring_;
+    /// Polled by the ring. Never read back: each write is an event of its own.
     const int event_fd_;
+    const int idle_event_fd_;
     bool wake_armed_ = false;
-    /// Set by whoever writes the eventfd, cleared by the owner before it looks at its queues: while
-    /// it is set, another wake-up is on its way and need not be sent.
-    std::atomic<bool> wake_pending_{false};
+    std::atomic<sleep_state> sleep_state_{sleep_state::awake};
     std::atomic<std::uint64_t> in_flight_{0};
     std::atomic<std::uint64_t> entries_{0};
     blocking_offload offload_;
