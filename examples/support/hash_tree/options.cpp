@@ -1,0 +1,120 @@
+// Reading the command line. Thread rule: main() only.
+#include "hash_tree/options.hpp"
+
+#include "arguments.hpp"
+
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace hash_tree
+{
+
+namespace
+{
+
+constexpr const char* help_text =
+    "usage: hash_tree [--threads N] [--jobs M] [--max-bytes B] [--follow] [--quiet] PATH...\n"
+    "Prints the SHA-256 of every file below each PATH, sorted, as `sha256sum -c` reads it.\n"
+    "  --threads N    threads that hash (default: one per processor)\n"
+    "  --jobs M       batches of files in progress at once (default: two per thread, plus two)\n"
+    "  --max-bytes B  file contents in memory, with K, M or G behind it (default: 16M)\n"
+    "  --follow       follow symbolic links\n"
+    "  --quiet        no progress bar, no notices about skipped files\n";
+
+constexpr std::size_t bytes_least = 16 * 1024;
+
+[[noreturn]] void refuse(const std::string& message)
+{
+    example::refuse("hash_tree", message + " (--help shows the usage)");
+}
+
+std::uint64_t number(const std::string& name, std::string_view text, std::uint64_t least,
+                     std::uint64_t most)
+{
+    std::uint64_t unit = 1;
+    const std::string given(text);
+    if (name == "--max-bytes" && !text.empty())
+    {
+        constexpr std::string_view units = "KMG";
+        if (const auto power = units.find(text.back()); power != units.npos)
+        {
+            unit = std::uint64_t{1} << (10 * (power + 1));
+            text.remove_suffix(1);
+        }
+    }
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value > most / unit ||
+        value * unit < least)
+    {
+        refuse(name + " '" + given + "': not a number from " + std::to_string(least) + " to " +
+               std::to_string(most));
+    }
+    return value * unit;
+}
+
+} // namespace
+
+options parse(int argc, char** argv)
+{
+    options parsed;
+    bool only_paths = false;
+    for (int index = 1; index < argc; ++index)
+    {
+        const std::string given = argv[index];
+        const auto value = [&]() -> std::string_view {
+            if (++index == argc)
+            {
+                refuse(given + " needs a value");
+            }
+            return argv[index];
+        };
+        if (only_paths || given.empty() || given.front() != '-')
+        {
+            parsed.roots.push_back(given);
+        }
+        else if (given == "--")
+        {
+            only_paths = true;
+        }
+        else if (given == "--threads")
+        {
+            parsed.threads = static_cast<unsigned>(number(given, value(), 1, 255));
+        }
+        else if (given == "--jobs")
+        {
+            parsed.jobs = static_cast<unsigned>(number(given, value(), 1, 1024));
+        }
+        else if (given == "--max-bytes")
+        {
+            parsed.bytes_max = number(given, value(), bytes_least, std::uint64_t{1} << 40);
+        }
+        else if (given == "--follow")
+        {
+            parsed.follow_links = true;
+        }
+        else if (given == "--quiet")
+        {
+            parsed.quiet = true;
+        }
+        else if (given == "--help")
+        {
+            std::fputs(help_text, stdout);
+            std::exit(0);
+        }
+        else
+        {
+            refuse("unknown option '" + given + '\'');
+        }
+    }
+    if (parsed.roots.empty())
+    {
+        refuse("no PATH given");
+    }
+    return parsed;
+}
+
+} // namespace hash_tree
