@@ -35,9 +35,9 @@ TEST_CASE("a free mutex is locked at once and unlocked by its guard")
         moved.unlock();
         REQUIRE_FALSE(lock.is_locked());
     }
+    sync::mutex other;
     auto again = lock.try_lock();
     REQUIRE(again.has_value());
-    sync::mutex other;
     *again = *other.try_lock(); // assignment gives the old one back
     REQUIRE_FALSE(lock.is_locked());
     REQUIRE(other.is_locked());

@@ -10,6 +10,8 @@ namespace
 
 std::atomic<std::uint64_t> allocation_count{0};
 
+#if !defined(SYNC_TESTS_THREAD_SANITIZER)
+
 void* allocate(std::size_t bytes)
 {
     allocation_count.fetch_add(1, std::memory_order_relaxed);
@@ -32,12 +34,16 @@ void* allocate_aligned(std::size_t bytes, std::align_val_t alignment)
     throw std::bad_alloc();
 }
 
+#endif
+
 } // namespace
 
 std::uint64_t sync_tests::allocations() noexcept
 {
     return allocation_count.load(std::memory_order_relaxed);
 }
+
+#if !defined(SYNC_TESTS_THREAD_SANITIZER)
 
 void* operator new(std::size_t bytes)
 {
@@ -98,3 +104,5 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept
 {
     std::free(memory);
 }
+
+#endif

@@ -36,6 +36,35 @@ inline blitzio::runtime threaded(unsigned workers)
 
 inline constexpr std::uint64_t seeds = 600;
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SYNC_TESTS_THREAD_SANITIZER 1
+#endif
+#if __has_feature(address_sanitizer)
+#define SYNC_TESTS_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SYNC_TESTS_THREAD_SANITIZER 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SYNC_TESTS_ADDRESS_SANITIZER 1
+#endif
+
+/// False where operator new cannot be replaced: ThreadSanitizer links its own.
+#if defined(SYNC_TESTS_THREAD_SANITIZER)
+inline constexpr bool counts_allocations = false;
+#else
+inline constexpr bool counts_allocations = true;
+#endif
+
+/// False where each frame is allocated on its own, so that the sanitizer sees its life.
+#if defined(SYNC_TESTS_THREAD_SANITIZER) || defined(SYNC_TESTS_ADDRESS_SANITIZER)
+inline constexpr bool frames_are_pooled = false;
+#else
+inline constexpr bool frames_are_pooled = true;
+#endif
+
 /// Calls of operator new in this process so far.
 [[nodiscard]] std::uint64_t allocations() noexcept;
 
