@@ -356,7 +356,11 @@ TEST_CASE("jobs run inside advance_to, at their time and in its order", "[sim]")
     REQUIRE_FALSE(sim.world().remove_job(jobs[0]));
     sim.world().advance_to(begin); // never backwards
     REQUIRE(sim.world().now() == begin + 100ns);
-    REQUIRE(sim.world().statistics().jobs_run == 3);
+    sim.world().add_job(jobs[2], begin); // overdue: now
+    REQUIRE(sim.world().next_event() == begin + 100ns);
+    sim.world().advance_to(begin);
+    REQUIRE(ran_at.back() == begin + 100ns);
+    REQUIRE(sim.world().statistics().jobs_run == 4);
 }
 
 TEST_CASE("a wake makes the driver ready once", "[sim]")

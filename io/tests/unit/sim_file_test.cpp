@@ -145,6 +145,13 @@ TEST_CASE("changes of the tree and every way to fail", "[sim]")
     file_status status;
     CHECK(sim.stat("/new", status) == 0);
     CHECK(status.link_count == 3);
+    CHECK(sim.rename("/new", "/moved") == 0);
+    CHECK(sim.stat("/moved", status) == 0);
+    CHECK(status.link_count == 3);
+    CHECK(sim.stat("/moved/gg/..", status) == 0);
+    CHECK(status.link_count == 3);
+    CHECK(sim.stat("/", status) == 0);
+    CHECK(status.link_count == 3);
     CHECK(sim.violations.empty());
 }
 

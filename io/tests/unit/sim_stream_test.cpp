@@ -180,6 +180,41 @@ TEST_CASE("a send to a peer that has closed succeeds once, then fails with EPIPE
     }
 }
 
+TEST_CASE("bytes that reach a socket after its close are answered with a reset", "[sim]")
+{
+    unsigned were_late = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed)
+    {
+        INFO("seed " << seed);
+        harness sim(seed, false);
+        std::uint16_t port = 0;
+        const int listening = sim.listener(port);
+        const auto made = sim.connected(listening, port);
+        REQUIRE(sim.send(made.client, "late") == 4);
+        const int readable = static_cast<int>(poll_events::readable);
+        test_op arrived(op_kind::poll, made.server);
+        arrived.args.poll = {poll_events::readable};
+        arrived.cancellable = true;
+        sim.start(arrived);
+        sim.turn();
+        sim.cancel(arrived);
+        sim.finish_of(arrived);
+        const bool is_late = arrived.result != readable;
+        were_late += is_late ? 1 : 0;
+        REQUIRE(sim.os().close(made.server) == 0);
+        sim.settle();
+        // Seen before the close: unread bytes, so reset at once. Later: first the end, then it.
+        std::string got;
+        int error = 0;
+        REQUIRE(sim.os().get_option(made.client, socket_option::pending_error, error) == 0);
+        REQUIRE((error == EPIPE || error == ECONNRESET));
+        REQUIRE((is_late || error == ECONNRESET));
+        REQUIRE(sim.send(made.client, "x") == -EPIPE);
+        REQUIRE(sim.recv(made.client, got) == 0);
+    }
+    REQUIRE(were_late > 20);
+}
+
 TEST_CASE("linger 0 resets, and a write instead of a send is reported", "[sim]")
 {
     harness sim(4, false);
@@ -351,6 +386,14 @@ TEST_CASE("the lowest free descriptor is reused at once, and the limit is EMFILE
         REQUIRE(sim.close(6) == 0);
         REQUIRE(sim.close(6) == -EBADF);
         REQUIRE(sim.accept(listening) == 6);
+        for (const int fd : {8, 5, 7})
+        {
+            REQUIRE(sim.os().close(fd) == 0);
+        }
+        for (const int fd : {5, 7, 8})
+        {
+            REQUIRE(tcp_socket(sim) == fd);
+        }
         REQUIRE(sim.violations.empty());
     }
 }
@@ -372,6 +415,13 @@ TEST_CASE("ports: in use, reused, lingering, exhausted", "[sim]")
     };
     REQUIRE(try_bind(ipv4(port), socket_option::reuse_address, 1) == -EADDRINUSE);
     REQUIRE(try_bind(ipv4(port, 0), socket_option::reuse_address, 0) == -EADDRINUSE);
+    const int reusing = tcp_socket(sim);
+    REQUIRE(os.set_option(reusing, socket_option::reuse_address, 1) == 0);
+    REQUIRE(os.bind(reusing, ipv4(500)) == 0);
+    REQUIRE(try_bind(ipv4(500), socket_option::reuse_address, 0) == -EADDRINUSE);
+    REQUIRE(try_bind(ipv4(500), socket_option::reuse_address, 1) == 0);
+    REQUIRE(os.listen(reusing, 1) == 0);
+    REQUIRE(try_bind(ipv4(500), socket_option::reuse_address, 1) == -EADDRINUSE);
     REQUIRE(try_bind(ipv4(port, 0x7F000002), socket_option::reuse_address, 0) == 0);
     REQUIRE(try_bind(ipv6(port, true), socket_option::ipv6_only, 0) == -EADDRINUSE);
     REQUIRE(try_bind(ipv6(port, true), socket_option::ipv6_only, 1) == 0);
