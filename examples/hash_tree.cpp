@@ -37,7 +37,7 @@ int hash_trees(const hash_tree::options& wanted)
     const auto say_goodbye = [&] {
         const auto text = "hash_tree: interrupted after " +
                           std::to_string(progress.files_done.load()) + " files\n";
-        static_cast<void>(status.print({}, text));
+        status.print_last_words(text);
     };
     // Before any other thread, so that all of them leave the signals to it.
     const example::interrupt_watch watch(say_goodbye);

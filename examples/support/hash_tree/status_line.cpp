@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include <poll.h>
 #include <unistd.h>
 
 namespace hash_tree
@@ -51,6 +52,20 @@ void status_line::erase()
 {
     const std::lock_guard lock(mutex_);
     erase_locked();
+}
+
+void status_line::print_last_words(std::string_view text)
+{
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    pollfd standard_error{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&standard_error, 1, 0) == 1)
+    {
+        if (lock.owns_lock())
+        {
+            erase_locked();
+        }
+        write_all(STDERR_FILENO, text);
+    }
 }
 
 void status_line::erase_locked()
