@@ -376,7 +376,10 @@ void worker::simulate_turn() noexcept
     runnable* item = next_item();
     if (item == nullptr)
     {
-        maintain();
+        // What a real worker does before it sleeps; takes up wake-ups as well, and never blocks here.
+        ready_list ready;
+        driver_->wait(ready, std::chrono::nanoseconds(0));
+        push_all(ready);
         item = next_item();
     }
     if (item != nullptr)

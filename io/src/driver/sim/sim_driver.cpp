@@ -172,6 +172,12 @@ void sim_driver::attempt(pending_operation& entry)
         sim::perform(world_, operation, entry.target, entry.connect_begun, entry.staged);
     if (result.has_value())
     {
+        if (operation.kind == op_kind::close)
+        {
+            // The number may be handed out again before the result is delivered, and whoever gets
+            // it may close it: this operation is none of theirs.
+            world_.descriptors().remove_operation(operation.fd);
+        }
         set_result(entry, *result);
         return;
     }
@@ -225,7 +231,10 @@ void sim_driver::deliver(std::uint64_t id, ready_list& ready)
     ++world_.counters().completed_later;
     trace_completion(operation, result);
     operation.driver_data = nullptr;
-    world_.descriptors().remove_operation(operation.fd);
+    if (operation.kind != op_kind::close)
+    {
+        world_.descriptors().remove_operation(operation.fd);
+    }
     // Letting go of the description may close it, which other operations get to know.
     pending_.erase(id);
     finish(operation, result, ready);
@@ -277,7 +286,9 @@ void sim_driver::wake() noexcept
 
 bool sim_driver::has_work() const noexcept
 {
-    return !due_.empty() || !unflushed_.empty();
+    // Woken counts: the simulation gives such a worker turns until it polls, and it polls only when
+    // there is work.
+    return !due_.empty() || !unflushed_.empty() || is_woken();
 }
 
 std::uint64_t sim_driver::in_flight() const noexcept
