@@ -77,16 +77,13 @@ protected:
             status = wait_status::cancelled;
             return false;
         }
-        run = &wait_node::continue_waiter;
-        runtime = env.runtime;
-        on_complete = who;
         if (!env.stop.stop_possible())
         {
-            phase_.store(started_bit, std::memory_order_relaxed); // published by start_waiting()
+            set_waiter(env, who, started_bit);
             return hand_off.start_waiting();
         }
-        phase_.store(0, std::memory_order_relaxed);
-        stop_.arm(env.stop, canceller{this, &hand_off});
+        set_waiter(env, who, 0);
+        listen(hand_off, env.stop);
         return hand_off.start_waiting() && settle(hand_off);
     }
 
@@ -96,10 +93,24 @@ protected:
         stop_.disarm();
     }
 
-private:
     static constexpr std::uint8_t started_bit = 1;
     static constexpr std::uint8_t cancel_bit = 2;
     static constexpr std::uint8_t ended_bit = 4;
+
+    // The steps of begin(), for it and for tests that put something between them.
+
+    void set_waiter(const task_env& env, waiter who, std::uint8_t phase) noexcept
+    {
+        run = &wait_node::continue_waiter;
+        runtime = env.runtime;
+        on_complete = who;
+        phase_.store(phase, std::memory_order_relaxed); // published by what follows
+    }
+
+    void listen(oneshot_state<>& hand_off, stop_token stop) noexcept
+    {
+        stop_.arm(stop, canceller{this, &hand_off});
+    }
 
     /// True: the receiver sleeps, and may be running elsewhere already.
     [[nodiscard]] bool settle(oneshot_state<>& hand_off) noexcept
@@ -127,6 +138,7 @@ private:
         }
     }
 
+private:
     std::atomic<std::uint8_t> phase_{0};
     stop_slot<canceller> stop_;
 };
