@@ -35,7 +35,7 @@ class BlitzioConan(ConanFile):
     options = {"shared": [True, False], "fPIC": [True, False], "with_io_uring": [True, False]}
     default_options = {"shared": False, "fPIC": True, "with_io_uring": True}
     exports_sources = (
-        "CMakeLists.txt", "LICENSE", "cmake/*", "tests/CMakeLists.txt", "tests/tools/*", "tests/model/*",
+        "CMakeLists.txt", "LICENSE", "README.md", "cmake/*", "tests/CMakeLists.txt", "tests/tools/*", "tests/model/*",
         *(f"{module}/CMakeLists.txt" for module in MODULES),
         *(f"{module}/{folder}/*" for module in MODULES for folder in ("include", "src", "tests")),
     )

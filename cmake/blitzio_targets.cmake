@@ -133,12 +133,11 @@ function(blitzio_add_tests name)
     endforeach()
 endfunction()
 
-# blitzio_add_example(<name> [SOURCES <sources>...] [LINKS <libs>...]): the program <name> from examples/<name>.cpp.
+# blitzio_add_example(<name> [LINKS <libs>...]): the program <name> from examples/<name>.cpp.
 function(blitzio_add_example name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS")
-    blitzio_add_program(example_${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp" ${arg_SOURCES})
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINKS")
+    blitzio_add_program(example_${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp")
     target_link_libraries(example_${name} PRIVATE ${arg_LINKS})
-    target_include_directories(example_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name})
 endfunction()
 
