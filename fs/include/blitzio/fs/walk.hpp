@@ -30,7 +30,7 @@ struct walk_options
     /// How many levels below the root appear; those deeper are left out.
     std::size_t depth_max = static_cast<std::size_t>(-1);
     /// Directories that are read at the same time; at least 1, at most 64.
-    unsigned concurrency = 8;
+    unsigned concurrency = 16;
 };
 
 struct walk_entry

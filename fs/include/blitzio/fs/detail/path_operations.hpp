@@ -19,10 +19,16 @@ constexpr std::int32_t kernel_error(std::errc code) noexcept
     return -static_cast<std::int32_t>(code);
 }
 
-/// For the kernel a path ends at the first null byte, which would name another file.
-inline bool is_usable_path(const std::string& path) noexcept
+/// Kernel style: what is wrong with a path before the kernel is asked; 0 for nothing. For the kernel a
+/// path ends at the first null byte, which would name another file, and to some of its calls an empty
+/// one means the descriptor next to it.
+inline std::int32_t check_path(const std::string& path) noexcept
 {
-    return path.find('\0') == std::string::npos;
+    if (path.empty())
+    {
+        return kernel_error(std::errc::no_such_file_or_directory);
+    }
+    return path.find('\0') == std::string::npos ? 0 : kernel_error(std::errc::invalid_argument);
 }
 
 inline result<void> to_result(std::int32_t outcome) noexcept
@@ -48,9 +54,9 @@ public:
 
     [[nodiscard]] bool start(const task_env& env, blitzio::detail::waiter who) noexcept
     {
-        if (!is_usable_path(path_))
+        if (const std::int32_t wrong = check_path(path_); wrong != 0)
         {
-            this->op_.result = kernel_error(std::errc::invalid_argument);
+            this->op_.result = wrong;
             return false;
         }
         return base::start(env, who);
@@ -151,9 +157,9 @@ public:
 
     [[nodiscard]] bool start(const task_env& env, blitzio::detail::waiter who) noexcept
     {
-        if (!is_usable_path(to_))
+        if (const std::int32_t wrong = check_path(to_); wrong != 0)
         {
-            op_.result = kernel_error(std::errc::invalid_argument);
+            op_.result = wrong;
             return false;
         }
         return path_operation::start(env, who);
