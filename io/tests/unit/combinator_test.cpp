@@ -76,8 +76,8 @@ TEST_CASE("when_all gives all results in order", "[when_all]")
 TEST_CASE("when_all stops the others when one fails and awaits them", "[when_all]")
 {
     on_every_runtime([](blitzio::runtime& runtime) {
-        auto [failed, stopped] = runtime.block_on(
-            blitzio::when_all(fail_after(1ms, std::errc::io_error), after(1h, 2)));
+        auto [failed, stopped] =
+            runtime.block_on(blitzio::when_all(fail_after(1ms, std::errc::io_error), after(1h, 2)));
         REQUIRE(failed.error() == std::errc::io_error);
         REQUIRE(stopped.error() == std::errc::operation_canceled);
         REQUIRE_THROWS_AS(
@@ -95,7 +95,8 @@ TEST_CASE("race is decided by the first, the others are stopped and awaited", "[
             const presence here(inside);
             co_return co_await after(1h, 1);
         };
-        auto winner = runtime.block_on(blitzio::race(loser(), after(2ms, 2), blitzio::sleep_for(2h)));
+        auto winner =
+            runtime.block_on(blitzio::race(loser(), after(2ms, 2), blitzio::sleep_for(2h)));
         REQUIRE(winner.index() == 1);
         REQUIRE(std::get<1>(winner) == 2);
         REQUIRE(inside == 0);
@@ -110,8 +111,8 @@ TEST_CASE("race is decided by the first, the others are stopped and awaited", "[
 TEST_CASE("race_ok is decided by the first success", "[race]")
 {
     on_every_runtime([](blitzio::runtime& runtime) {
-        auto winner = runtime.block_on(blitzio::race_ok(
-            fail_after(1ms, std::errc::io_error), after(20ms, 5), after(1h, 6)));
+        auto winner = runtime.block_on(
+            blitzio::race_ok(fail_after(1ms, std::errc::io_error), after(20ms, 5), after(1h, 6)));
         REQUIRE(winner.has_value());
         REQUIRE(winner->index == 1);
         REQUIRE(winner->value == 5);
@@ -156,9 +157,8 @@ TEST_CASE("a stop request reaches through every combinator", "[stop]")
 {
     on_every_runtime([](blitzio::runtime& runtime) {
         const auto nested = []() -> blitzio::task<blitzio::result<int>> {
-            auto all = co_await blitzio::when_all(
-                after(1h, 1), blitzio::timeout(2h, after(1h, 2)),
-                blitzio::race_ok(after(1h, 3), after(1h, 4)));
+            auto all = co_await blitzio::when_all(after(1h, 1), blitzio::timeout(2h, after(1h, 2)),
+                                                  blitzio::race_ok(after(1h, 3), after(1h, 4)));
             co_return blitzio::fail(std::get<2>(all).error());
         };
         auto handle = runtime.spawn(nested());

@@ -12,8 +12,9 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <stdexcept>
 #include <string>
-#include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -330,7 +331,8 @@ TEST_CASE("posix_ops: files", "[posix_ops]")
     test_directory directory;
     using namespace open_flags;
     const std::string path = directory.path("file");
-    const int fd = with_path(op_kind::open, path, open_flags::read | open_flags::write | create, 0640);
+    const int fd =
+        with_path(op_kind::open, path, open_flags::read | open_flags::write | create, 0640);
     REQUIRE(fd >= 0);
     CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     std::string text = "0123456789";
@@ -360,8 +362,8 @@ TEST_CASE("posix_ops: files", "[posix_ops]")
     REQUIRE(::fstat(fd, &native) == 0);
     CHECK(status.inode == native.st_ino);
     CHECK(status.user_id == native.st_uid);
-    CHECK(status.modified_at.count() == native.st_mtim.tv_sec * 1'000'000'000 +
-                                            native.st_mtim.tv_nsec);
+    CHECK(status.modified_at.count() ==
+          native.st_mtim.tv_sec * 1'000'000'000 + native.st_mtim.tv_nsec);
     file_status by_descriptor;
     op asking_descriptor;
     CHECK(perform(make_stat(asking_descriptor, "", &by_descriptor, true, fd)) == 0);
@@ -386,7 +388,7 @@ TEST_CASE("posix_ops: files", "[posix_ops]")
     CHECK(::lseek(appending, 0, SEEK_CUR) == 16);
     CHECK(transfer(op_kind::read_at, appending, buffer.data(), 1) == -EBADF); // not for reading
     ::close(appending);
-    const int truncating = with_path(op_kind::open, path, open_flags::write | truncate);
+    const int truncating = with_path(op_kind::open, path, open_flags::write | open_flags::truncate);
     REQUIRE(truncating >= 0);
     CHECK(::lseek(truncating, 0, SEEK_END) == 0);
     ::close(truncating);

@@ -64,8 +64,8 @@ TEST_CASE("nonsensical settings are refused by name", "[config]")
     require_rejected({.ring_entries = 1u << 20}, "ring_entries", "1048576");
     require_rejected({.blocking_threads_max = 0}, "blocking_threads_max", "0");
     require_rejected({.file_threads_max = 0}, "file_threads_max", "0");
-    require_rejected({.blocking_keep_alive = std::chrono::milliseconds(-3)},
-                     "blocking_keep_alive", "-3");
+    require_rejected({.blocking_keep_alive = std::chrono::milliseconds(-3)}, "blocking_keep_alive",
+                     "-3");
     require_rejected({.thread_stack_bytes = 17}, "thread_stack_bytes", "17");
     require_rejected({.name = std::string(200, 'x')}, "name", "xxx");
     require_rejected({.backend = static_cast<backend_choice>(99)}, "backend", "99");

@@ -161,8 +161,8 @@ TEST_CASE("the first failure of a scope stops the rest and is what the scope giv
             static_cast<void>(co_await blitzio::sleep_for(1ms));
             co_return blitzio::fail(std::errc::io_error);
         };
-        const auto by_error = runtime.block_on(blitzio::scope(
-            [&](blitzio::task_group& group) -> blitzio::task<blitzio::result<void>> {
+        const auto by_error = runtime.block_on(
+            blitzio::scope([&](blitzio::task_group& group) -> blitzio::task<blitzio::result<void>> {
                 group.spawn(forever());
                 group.spawn(failing());
                 co_return co_await blitzio::sleep_for(2h);
@@ -282,14 +282,14 @@ TEST_CASE("a blocking call that waits for a thread is withdrawn by a stop", "[bl
 TEST_CASE("a running blocking call sees the stop and is waited for", "[blocking][stop]")
 {
     blitzio::runtime runtime({.io_threads = 1});
-    const auto outcome =
-        runtime.block_on(blitzio::timeout(2ms, blitzio::spawn_blocking([](blitzio::stop_token stop) {
-                                              while (!stop.stop_requested())
-                                              {
-                                                  std::this_thread::yield();
-                                              }
-                                              return static_cast<int>(stop.reason());
-                                          })));
+    const auto outcome = runtime.block_on(
+        blitzio::timeout(2ms, blitzio::spawn_blocking([](blitzio::stop_token stop) {
+                             while (!stop.stop_requested())
+                             {
+                                 std::this_thread::yield();
+                             }
+                             return static_cast<int>(stop.reason());
+                         })));
     REQUIRE(outcome == static_cast<int>(blitzio::stop_reason::deadline));
 }
 

@@ -47,8 +47,7 @@ struct tracer
     std::vector<std::string>* log;
     std::string name;
 
-    tracer(std::vector<std::string>& target, std::string text)
-        : log(&target), name(std::move(text))
+    tracer(std::vector<std::string>& target, std::string text) : log(&target), name(std::move(text))
     {
     }
     tracer(const tracer&) = delete;
@@ -65,9 +64,8 @@ TEST_CASE("a task gives its value, moves move-only values and rethrows", "[task]
 {
     blitzio::test::on_every_runtime([](blitzio::runtime& runtime) {
         REQUIRE(runtime.block_on(give(42)) == 42);
-        auto pointer = runtime.block_on([]() -> blitzio::task<std::unique_ptr<int>> {
-            co_return std::make_unique<int>(7);
-        });
+        auto pointer = runtime.block_on(
+            []() -> blitzio::task<std::unique_ptr<int>> { co_return std::make_unique<int>(7); });
         REQUIRE(*pointer == 7);
         REQUIRE_THROWS_AS(runtime.block_on(throw_after(3)), std::runtime_error);
         auto caught = runtime.block_on([]() -> blitzio::task<std::string> {

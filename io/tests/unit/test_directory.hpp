@@ -16,7 +16,8 @@ class test_directory
 public:
     test_directory()
     {
-        std::string name = (std::filesystem::temp_directory_path() / "blitzio-test-XXXXXX").string();
+        std::string name =
+            (std::filesystem::temp_directory_path() / "blitzio-test-XXXXXX").string();
         if (mkdtemp(name.data()) == nullptr)
         {
             throw std::runtime_error("cannot make a directory for the test");

@@ -134,8 +134,7 @@ TEST_CASE("random programs agree with a sorted map", "[wheel][property]")
                 const auto reach = std::uint64_t{1} << random.below(44);
                 const auto deadline = now + random.below(reach * tick_ns / 1024 + 1);
                 REQUIRE(wheel.insert(*nodes.back(), std::chrono::nanoseconds(deadline)));
-                const auto tick =
-                    std::max(now / tick_ns + 1, (deadline + tick_ns - 1) / tick_ns);
+                const auto tick = std::max(now / tick_ns + 1, (deadline + tick_ns - 1) / tick_ns);
                 armed[nodes.back().get()] = model.emplace(tick, nodes.back().get());
             }
             else if (choice < 7 && !armed.empty())
