@@ -12,6 +12,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <memory>
 
 namespace
@@ -179,17 +180,10 @@ template <template <class> class State, class Weakening = model::as_written>
 bool is_caught_somewhere(const model::options& bounds)
 {
     using subject = State<model::atomics<Weakening>>;
-    for (const auto body :
-         {&await_value<subject>, &await_nothing<subject>, &close_against_value<subject>,
-          &cancel_against_value<subject>, &wait_again<subject>})
-    {
-        const auto outcome = model::explore(bounds, body).outcome;
-        if (outcome != model::verdict::clean && outcome != model::verdict::incomplete)
-        {
-            return true;
-        }
-    }
-    return false;
+    constexpr std::array scenarios = {&await_value<subject>, &await_nothing<subject>,
+                                      &close_against_value<subject>, &cancel_against_value<subject>,
+                                      &wait_again<subject>};
+    return model::is_caught(bounds, scenarios);
 }
 
 // So few steps that all schedules are tried.
