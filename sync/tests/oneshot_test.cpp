@@ -227,6 +227,21 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a value that comes after the stop request and before the receiver runs is delivered")
+{
+    auto rt = threaded(1);
+    const auto got = rt.block_on([&]() -> task<result<int>> {
+        auto ends = sync::oneshot<int>();
+        auto waiting =
+            rt.spawn([&ends]() -> task<result<int>> { co_return co_await ends.receiver; });
+        co_await yield_times(4);
+        waiting.request_stop(); // the one worker is in here: the receiver has not run since
+        CHECK(ends.sender.send(8).has_value());
+        co_return co_await std::move(waiting);
+    });
+    REQUIRE(got.value() == 8);
+}
+
 TEST_CASE("a receiver that is cancelled by another thread gets the value later at the latest")
 {
     auto rt = threaded(4);
