@@ -35,8 +35,8 @@ struct listing
     /// `reached_by_link`: the last part of the path is a symbolic link that is to be followed.
     listing(std::string path_given, std::size_t depth_given, bool reached_by_link);
 
-    /// Reads everything, or, for an unsorted walk, the next portion. Never fails: what goes wrong is
-    /// in `error`.
+    /// Reads everything, or, for an unsorted walk, the next portion. Never fails: what goes wrong
+    /// is in `error`.
     [[nodiscard]] task<void> load(const walk_options& options);
 
     [[nodiscard]] std::string_view name(const child& which) const noexcept

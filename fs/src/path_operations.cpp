@@ -56,8 +56,8 @@ task<result<void>> make_unless_there(std::string path, std::uint32_t mode)
     co_return result<void>();
 }
 
-/// How much room the next read of a file gets. The size is asked for only when the first portion was
-/// full, because asking costs as much as reading a small file.
+/// How much room the next read of a file gets. The size is asked for only when the first portion
+/// was full, because asking costs as much as reading a small file.
 task<std::size_t> next_room(const file& from, std::size_t have)
 {
     if (have == 0)

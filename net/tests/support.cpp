@@ -19,6 +19,13 @@ std::mutex failures_mutex;
 std::vector<std::string> failures;
 std::string current_runtime;
 
+} // namespace
+
+#if BLITZIO_TESTS_COUNT_ALLOCATIONS
+
+namespace
+{
+
 void* counted_allocation(std::size_t bytes)
 {
     allocation_count.fetch_add(1, std::memory_order_relaxed);
@@ -45,6 +52,8 @@ void operator delete(void* memory, std::size_t) noexcept
 {
     std::free(memory);
 }
+
+#endif
 
 namespace net_tests
 {

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 
 using namespace net_tests;
 using namespace std::chrono_literals;
@@ -44,6 +45,18 @@ bz::task<void> ask(net::tcp_stream& stream, int count, std::uint64_t& used)
 }
 
 } // namespace
+
+TEST_CASE("allocations are counted")
+{
+    if (!BLITZIO_TESTS_COUNT_ALLOCATIONS)
+    {
+        SKIP("the sanitizer brings its own operator new");
+    }
+    const auto before = allocations();
+    const auto used = std::make_unique<std::string>(100, 'x');
+    CHECK(allocations() - before == 2);
+    CHECK(used->size() == 100);
+}
 
 TEST_CASE("reading and writing allocate nothing")
 {

@@ -1,6 +1,6 @@
 // An open file, read and written at given offsets.
-// Thread rule: any number of tasks may read and write one file at the same time; opening, closing and
-// moving the object needs that none does.
+// Thread rule: any number of tasks may read and write one file at the same time; opening, closing
+// and moving the object needs that none does.
 #pragma once
 
 #include <blitzio/fs/detail/file_operations.hpp>
@@ -58,14 +58,14 @@ public:
     /// No file yet.
     file() noexcept = default;
 
-    /// result<file>. Opening a FIFO waits for its other end and cannot be stopped meanwhile: look at
-    /// the type first where paths come from outside.
+    /// result<file>. Opening a FIFO waits for its other end and cannot be stopped meanwhile: look
+    /// at the type first where paths come from outside.
     /// Errors: no_such_file_or_directory, permission_denied, is_a_directory (for writing), ...
     [[nodiscard]] static detail::open_operation open(std::string path,
                                                      open_options options = {}) noexcept;
 
-    /// Reads up to the buffer's size: result<std::size_t>, 0 at the end of the file. An empty buffer
-    /// is an invalid_argument. is_a_directory for a directory.
+    /// Reads up to the buffer's size: result<std::size_t>, 0 at the end of the file. An empty
+    /// buffer is an invalid_argument. is_a_directory for a directory.
     [[nodiscard]] detail::transfer_operation read_at(std::uint64_t offset,
                                                      std::span<std::byte> buffer) const noexcept
     {
@@ -103,8 +103,8 @@ public:
         return write_all_at(offset, std::as_bytes(std::span(text)));
     }
 
-    /// result<void>: what was written is on the disk; with `data_only`, without metadata that is not
-    /// needed to read it back.
+    /// result<void>: what was written is on the disk; with `data_only`, without metadata that is
+    /// not needed to read it back.
     [[nodiscard]] detail::sync_operation sync(bool data_only = false) const noexcept
     {
         return {fd(), data_only};

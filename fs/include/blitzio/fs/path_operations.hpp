@@ -81,8 +81,8 @@ struct write_file_options
 {
     /// Whoever looks sees the old file or the whole new one, even after a power failure: written to
     /// a temporary file in the same directory, flushed to the disk, renamed, and the directory
-    /// flushed. A symbolic link is replaced, not followed. Otherwise the file is emptied and written
-    /// in place.
+    /// flushed. A symbolic link is replaced, not followed. Otherwise the file is emptied and
+    /// written in place.
     bool atomic = false;
     /// Permissions of a file that is made, less the process's umask. An atomic write always makes
     /// one.

@@ -18,8 +18,8 @@ namespace blitzio::fs
 
 struct walk_options
 {
-    /// Bytewise by full path, as sorting all paths would give: a directory counts as its name with a
-    /// slash behind it, so "a.txt" comes before "a/b". Unsorted is the file system's order.
+    /// Bytewise by full path, as sorting all paths would give: a directory counts as its name with
+    /// a slash behind it, so "a.txt" comes before "a/b". Unsorted is the file system's order.
     bool sorted = true;
     /// Symbolic links to directories are walked into, others tell the type of what they lead to. A
     /// link that leads back to a directory above is too_many_symbolic_link_levels.
@@ -60,10 +60,10 @@ class walk_next_operation;
 /// A root that is a directory does not appear itself; any other file is the only entry. A symbolic
 /// link given as the root is followed.
 ///
-/// Memory: the listings of the directories on the current path (when unsorted, one portion of each),
-/// plus at most 4 * concurrency directories that were read ahead; once those hold a megabyte,
-/// nothing more is read ahead. Descriptors: at most `concurrency` at a time; when unsorted, one per
-/// large directory on the path or read ahead.
+/// Memory: the listings of the directories on the current path (when unsorted, one portion of
+/// each), plus at most 4 * concurrency directories that were read ahead; once those hold a
+/// megabyte, nothing more is read ahead. Descriptors: at most `concurrency` at a time; when
+/// unsorted, one per large directory on the path or read ahead.
 /// A tree that changes meanwhile: what vanishes between being listed and being read appears with
 /// no_such_file_or_directory.
 /// Lifetime: nothing runs between two calls of next(), so a walk may be dropped at any time. It may

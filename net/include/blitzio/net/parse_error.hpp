@@ -12,8 +12,8 @@
 namespace blitzio::net
 {
 
-/// The error of the parse functions. It converts to std::error_code(io_errc::invalid_format), so that
-/// a result of parse() can be handed on where only the code is wanted.
+/// The error of the parse functions. It converts to std::error_code(io_errc::invalid_format), so
+/// that a result of parse() can be handed on where only the code is wanted.
 struct parse_error
 {
     /// The whole text that was given.
@@ -23,8 +23,8 @@ struct parse_error
     /// A phrase with static lifetime.
     std::string_view reason;
 
-    /// `"10.0.0.300:80": octet is larger than 255, at position 7`; bytes that are not printable ASCII
-    /// are shown as \xNN.
+    /// `"10.0.0.300:80": octet is larger than 255, at position 7`; bytes that are not printable
+    /// ASCII are shown as \xNN.
     [[nodiscard]] std::string message() const;
 
     // Implicit on purpose: std::expected uses it to convert one error into the other.

@@ -16,7 +16,8 @@ namespace blitzio::net
 struct listen_options
 {
     /// Connections that may wait to be accepted; the system bounds it further. Large enough for a
-    /// thousand clients that connect at once: whoever finds the queue full tries again a second later.
+    /// thousand clients that connect at once: whoever finds the queue full tries again a second
+    /// later.
     int backlog = 1024;
     /// A port whose last connections have not faded away yet can be bound again.
     bool reuse_address = true;
@@ -48,8 +49,9 @@ public:
 
     /// Waits for the next connection: result<tcp_stream>, with no_delay on.
     /// Cancellation: operation_canceled; a connection that was taken already is delivered instead.
-    /// Errors: connection_aborted and the like concern one connection and the next accept() may well
-    /// succeed; too_many_files_open lasts until something is closed, so wait before the next try.
+    /// Errors: connection_aborted and the like concern one connection and the next accept() may
+    /// well succeed; too_many_files_open lasts until something is closed, so wait before the next
+    /// try.
     /// No allocation.
     [[nodiscard]] detail::accept_operation accept() noexcept;
 

@@ -1,6 +1,7 @@
 // A TCP connection.
-// Thread rule: one task reads and one task writes at a time; they may be different tasks on different
-// workers. Everything else (options, close, moving the object) needs that neither is under way.
+// Thread rule: one task reads and one task writes at a time; they may be different tasks on
+// different workers. Everything else (options, close, moving the object) needs that neither is
+// under way.
 #pragma once
 
 #include <blitzio/io/detail/operation.hpp>
@@ -33,10 +34,10 @@ class accept_operation;
 /// Every stream begins with no_delay on, accepted ones and connected ones, so that a small answer
 /// leaves at once; switch it off for bulk data in many small writes.
 ///
-/// Lifetime: buffers given to an operation, and the stream itself, stay in place until the operation
-/// has ended; a stream that is closed or destroyed while one is in flight is a bug (checked where
-/// assertions are on), because closing does not end it. Ask the task to stop instead. The runtime
-/// must outlive the stream.
+/// Lifetime: buffers given to an operation, and the stream itself, stay in place until the
+/// operation has ended; a stream that is closed or destroyed while one is in flight is a bug
+/// (checked where assertions are on), because closing does not end it. Ask the task to stop
+/// instead. The runtime must outlive the stream.
 /// Cancellation: every operation ends with operation_canceled on a stop request; bytes that had
 /// already arrived are delivered instead.
 /// Errors: the kernel's, std::errc::connection_reset for example. On a stream without a socket:
@@ -57,8 +58,8 @@ public:
         BLITZIO_ASSERT(is_idle());
     }
 
-    /// Opens a connection: result<tcp_stream>. Errors: connection_refused, network_unreachable, ...;
-    /// too_many_files_open. A stopped attempt leaves no socket behind.
+    /// Opens a connection: result<tcp_stream>. Errors: connection_refused, network_unreachable,
+    /// ...; too_many_files_open. A stopped attempt leaves no socket behind.
     [[nodiscard]] static detail::connect_operation connect(endpoint peer) noexcept;
 
     /// Waits until at least one byte is there and takes what fits: result<std::size_t>, 0 when the
@@ -76,12 +77,12 @@ public:
         return {state_, buffer};
     }
 
-    /// Reads until `buffer` contains `delimiter`: result<std::size_t>, the length up to and including
-    /// it. What came with it stays in the buffer behind that length, and what the buffer holds at
-    /// the beginning counts as read: erase the part you have used and call again.
-    /// Errors: io_errc::end_of_stream; io_errc::limit_reached when the delimiter does not lie within
-    /// the first `limit` bytes. What arrived is in the buffer then, too.
-    /// The delimiter's text must outlive the operation. Allocates when the buffer has to grow.
+    /// Reads until `buffer` contains `delimiter`: result<std::size_t>, the length up to and
+    /// including it. What came with it stays in the buffer behind that length, and what the buffer
+    /// holds at the beginning counts as read: erase the part you have used and call again.
+    /// Errors: io_errc::end_of_stream; io_errc::limit_reached when the delimiter does not lie
+    /// within the first `limit` bytes. What arrived is in the buffer then, too. The delimiter's
+    /// text must outlive the operation. Allocates when the buffer has to grow.
     [[nodiscard]] detail::read_until_operation read_until(
         std::string& buffer, std::string_view delimiter,
         std::size_t limit = read_until_limit) noexcept
@@ -111,8 +112,8 @@ public:
         return {state_, std::as_bytes(std::span(text))};
     }
 
-    /// Ends one direction or both; `send` lets the peer read the end of the stream. Any thread, also
-    /// while operations are in flight: a read under way sees the end of the stream.
+    /// Ends one direction or both; `send` lets the peer read the end of the stream. Any thread,
+    /// also while operations are in flight: a read under way sees the end of the stream.
     result<void> shutdown(shutdown_direction direction) noexcept;
 
     /// Closes the socket now. The stream is empty afterwards, whatever the result says.
@@ -134,8 +135,8 @@ public:
     result<void> set_keep_alive(bool on) noexcept;
     [[nodiscard]] result<bool> keep_alive() const noexcept;
     /// What closing does with unsent bytes. Nothing: it goes on sending them in the background (the
-    /// default). Zero: it drops them and resets the connection. A time: it BLOCKS the closing thread
-    /// for at most that long, in whole seconds.
+    /// default). Zero: it drops them and resets the connection. A time: it BLOCKS the closing
+    /// thread for at most that long, in whole seconds.
     result<void> set_linger(std::optional<std::chrono::seconds> time) noexcept;
     [[nodiscard]] result<std::optional<std::chrono::seconds>> linger() const noexcept;
     /// In bytes; the kernel may round, bound or double them, which the getters then show.

@@ -19,9 +19,9 @@ constexpr std::int32_t kernel_error(std::errc code) noexcept
     return -static_cast<std::int32_t>(code);
 }
 
-/// Kernel style: what is wrong with a path before the kernel is asked; 0 for nothing. For the kernel a
-/// path ends at the first null byte, which would name another file, and to some of its calls an empty
-/// one means the descriptor next to it.
+/// Kernel style: what is wrong with a path before the kernel is asked; 0 for nothing. For the
+/// kernel a path ends at the first null byte, which would name another file, and to some of its
+/// calls an empty one means the descriptor next to it.
 inline std::int32_t check_path(const std::string& path) noexcept
 {
     if (path.empty())

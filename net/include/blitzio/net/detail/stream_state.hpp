@@ -1,6 +1,6 @@
 // The open socket of a tcp_stream and what its operations remember from one to the next.
-// Thread rule: `reading` and `drained` belong to whoever reads, `writing` to whoever writes; the two
-// may be different tasks on different workers.
+// Thread rule: `reading` and `drained` belong to whoever reads, `writing` to whoever writes; the
+// two may be different tasks on different workers.
 #pragma once
 
 #include <blitzio/io/detail/descriptor.hpp>
