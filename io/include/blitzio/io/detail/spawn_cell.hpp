@@ -187,18 +187,18 @@ private:
     std::coroutine_handle<> finish() noexcept
     {
         remove_live(*this);
-        std::coroutine_handle<> next = std::noop_coroutine();
+        std::coroutine_handle<> continuation = std::noop_coroutine();
         const auto completion = this->hand_off.complete();
         if (completion.must_wake_receiver)
         {
-            next = this->joiner();
+            continuation = this->joiner();
         }
         else if (!completion.accepted && this->outcome.has_exception())
         {
             report_unobserved(this->env, this->outcome.exception());
         }
         this->release();
-        return next;
+        return continuation;
     }
 
     [[no_unique_address]] closure_storage<Work> closure_;
