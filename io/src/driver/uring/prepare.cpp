@@ -166,11 +166,12 @@ void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
         break;
     case op_kind::stat:
     {
-        const bool by_descriptor = args.stat.path == nullptr || *args.stat.path == '\0';
-        const int follow = args.stat.follow_links ? 0 : AT_SYMLINK_NOFOLLOW;
-        io_uring_prep_statx(sqe, by_descriptor ? fd : native_directory(operation),
-                            by_descriptor ? "" : args.stat.path,
-                            by_descriptor ? AT_EMPTY_PATH : follow, STATX_BASIC_STATS, status);
+        // An empty path without a descriptor is an ENOENT for the kernel to find.
+        const bool empty_path = args.stat.path == nullptr || *args.stat.path == '\0';
+        int flags = args.stat.follow_links ? 0 : AT_SYMLINK_NOFOLLOW;
+        flags |= empty_path && fd >= 0 ? AT_EMPTY_PATH : 0;
+        io_uring_prep_statx(sqe, native_directory(operation), empty_path ? "" : args.stat.path,
+                            flags, STATX_BASIC_STATS, status);
         break;
     }
     case op_kind::read_directory:
