@@ -109,13 +109,34 @@ task<void> empty_operation(runtime&)
     }
 }
 
-void io_await_in_place(benchmark::State& state) { measure(state, await_in_place); }
-void io_spawn_and_join(benchmark::State& state) { measure(state, spawn_and_join); }
-void io_fan_out(benchmark::State& state) { measure(state, fan_out); }
-void io_yield(benchmark::State& state) { measure(state, give_way); }
-void io_timeout_in_time(benchmark::State& state) { measure(state, timeout_in_time); }
-void io_when_all_of_two(benchmark::State& state) { measure(state, all_of_two); }
-void io_empty_operation(benchmark::State& state) { measure(state, empty_operation); }
+void io_await_in_place(benchmark::State& state)
+{
+    measure(state, await_in_place);
+}
+void io_spawn_and_join(benchmark::State& state)
+{
+    measure(state, spawn_and_join);
+}
+void io_fan_out(benchmark::State& state)
+{
+    measure(state, fan_out);
+}
+void io_yield(benchmark::State& state)
+{
+    measure(state, give_way);
+}
+void io_timeout_in_time(benchmark::State& state)
+{
+    measure(state, timeout_in_time);
+}
+void io_when_all_of_two(benchmark::State& state)
+{
+    measure(state, all_of_two);
+}
+void io_empty_operation(benchmark::State& state)
+{
+    measure(state, empty_operation);
+}
 
 BENCHMARK(io_await_in_place)->Arg(1)->UseRealTime();
 BENCHMARK(io_spawn_and_join)->Arg(1)->Arg(2)->UseRealTime();

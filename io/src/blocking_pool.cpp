@@ -6,6 +6,8 @@
 // in which it queues the job, so that a failed start can take back exactly its own job.
 #include "blocking_pool.hpp"
 
+#include "signal_blocker.hpp"
+
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/ready_list.hpp>
 
@@ -28,35 +30,6 @@ namespace
 /// Directory reading keeps 32 KiB on the stack, and libraries called by users' jobs need room too.
 constexpr std::size_t stack_bytes_min = 128 * 1024;
 constexpr std::chrono::milliseconds keep_alive_max = std::chrono::hours(24 * 365);
-
-/// Blocks the signals that the process may receive from outside for as long as it lives: a thread
-/// inherits its creator's mask, and a pool thread must not run the program's signal handlers. Those
-/// that report a fault of the thread itself, and the profiler's, stay as they are.
-class signal_blocker
-{
-public:
-    signal_blocker() noexcept
-    {
-        sigset_t blocked;
-        sigfillset(&blocked);
-        for (const int kept : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF})
-        {
-            sigdelset(&blocked, kept);
-        }
-        pthread_sigmask(SIG_BLOCK, &blocked, &before_);
-    }
-
-    ~signal_blocker()
-    {
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-
-    signal_blocker(const signal_blocker&) = delete;
-    signal_blocker& operator=(const signal_blocker&) = delete;
-
-private:
-    sigset_t before_;
-};
 
 } // namespace
 

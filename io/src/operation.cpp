@@ -28,8 +28,8 @@ void cancel_at_home(runnable* item) noexcept
     // offsetof is conditionally supported for non-standard-layout types; clang and GCC do.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-    auto& target = *reinterpret_cast<op*>(reinterpret_cast<std::byte*>(item) -
-                                          offsetof(op, cancel_node));
+    auto& target =
+        *reinterpret_cast<op*>(reinterpret_cast<std::byte*>(item) - offsetof(op, cancel_node));
 #pragma GCC diagnostic pop
     target.home->cancel_op(target);
 }

@@ -19,22 +19,15 @@ public:
     {
         switch (static_cast<io_errc>(value))
         {
-        case io_errc::end_of_stream:
-            return "end of stream";
-        case io_errc::closed:
-            return "closed";
-        case io_errc::abandoned:
-            return "the sender went away without sending";
-        case io_errc::limit_reached:
-            return "a limit of the runtime is reached";
-        case io_errc::not_on_worker:
-            return "not on a worker thread";
+        case io_errc::end_of_stream: return "end of stream";
+        case io_errc::closed: return "closed";
+        case io_errc::abandoned: return "the sender went away without sending";
+        case io_errc::limit_reached: return "a limit of the runtime is reached";
+        case io_errc::not_on_worker: return "not on a worker thread";
         case io_errc::would_deadlock:
             return "waiting here would block the thread that has to make progress";
-        case io_errc::shutting_down:
-            return "shutting down";
-        case io_errc::invalid_format:
-            return "invalid format";
+        case io_errc::shutting_down: return "shutting down";
+        case io_errc::invalid_format: return "invalid format";
         }
         return "unknown blitzio error " + std::to_string(value);
     }

@@ -51,14 +51,10 @@ std::string_view to_string(backend_choice choice) noexcept
 {
     switch (choice)
     {
-    case backend_choice::automatic:
-        return "auto";
-    case backend_choice::io_uring:
-        return "io_uring";
-    case backend_choice::epoll:
-        return "epoll";
-    case backend_choice::sim:
-        return "sim";
+    case backend_choice::automatic: return "auto";
+    case backend_choice::io_uring: return "io_uring";
+    case backend_choice::epoll: return "epoll";
+    case backend_choice::sim: return "sim";
     }
     return "unknown";
 }
@@ -92,8 +88,8 @@ std::expected<void, config_error> validate(const runtime_config& config)
                           std::to_string(limits::ring_entries_max));
     }
     constexpr unsigned pool_threads_max = 1u << 16;
-    if (auto checked = check_range("blocking_threads_max", config.blocking_threads_max, 1,
-                                   pool_threads_max);
+    if (auto checked =
+            check_range("blocking_threads_max", config.blocking_threads_max, 1, pool_threads_max);
         !checked)
     {
         return checked;

@@ -16,7 +16,9 @@ struct worker_thread::state
     std::function<void()> body;
 };
 
-worker_thread::worker_thread(std::unique_ptr<state> started) noexcept : state_(std::move(started)) {}
+worker_thread::worker_thread(std::unique_ptr<state> started) noexcept : state_(std::move(started))
+{
+}
 worker_thread::worker_thread(worker_thread&&) noexcept = default;
 worker_thread& worker_thread::operator=(worker_thread&&) noexcept = default;
 worker_thread::~worker_thread() = default;

@@ -13,7 +13,7 @@ namespace blitzio::detail
 namespace
 {
 constinit thread_local worker* this_threads_worker = nullptr;
-}
+} // namespace
 
 // Out of line on purpose: a coroutine that inlined the access could keep the address of one thread's
 // variable across a suspension that moves it to another thread.
@@ -29,12 +29,8 @@ constinit thread_local worker* this_threads_worker = nullptr;
 
 worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, std::uint64_t seed,
                std::size_t timers_max)
-    : core_(core),
-      index_(index),
-      shared_(core.worker_count() > 1),
-      random_(seed),
-      timers_(timers_max),
-      driver_(std::move(io))
+    : core_(core), index_(index), shared_(core.worker_count() > 1), random_(seed),
+      timers_(timers_max), driver_(std::move(io))
 {
 }
 

@@ -68,8 +68,8 @@ bool timer_wheel::insert(timer& node, std::chrono::nanoseconds deadline) noexcep
         return false;
     }
     node.wheel = this;
-    node.expiry_tick = nanoseconds / nanoseconds_per_tick +
-                       (nanoseconds % nanoseconds_per_tick != 0 ? 1 : 0);
+    node.expiry_tick =
+        nanoseconds / nanoseconds_per_tick + (nanoseconds % nanoseconds_per_tick != 0 ? 1 : 0);
     place(node);
     size_.store(size() + 1, std::memory_order_relaxed);
     update_next_tick();

@@ -60,8 +60,8 @@ private:
     static constexpr std::uint64_t nanoseconds_per_tick = 1'000'000;
     /// Further ahead than 63 slots of the top level (2.1 years) a timer is parked there and moves on
     /// when it is reached.
-    static constexpr std::uint64_t reach_ticks =
-        std::uint64_t{slots_per_level - 1} << (slot_bits * (level_count - 1));
+    static constexpr std::uint64_t reach_ticks = std::uint64_t{slots_per_level - 1}
+                                                 << (slot_bits * (level_count - 1));
 
     struct expiry_point
     {

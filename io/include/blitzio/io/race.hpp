@@ -37,7 +37,7 @@ public:
     {
         begin_children(sizeof...(Operations), env, who);
         [this]<std::size_t... Index>(std::index_sequence<Index...>) {
-            (this->template start_child<Index>(), ...);
+            (child_counter::start_child<Index>(*this, std::get<Index>(children_)), ...);
         }(std::index_sequence_for<Operations...>{});
         return !count_down();
     }
@@ -56,21 +56,7 @@ public:
     }
 
 private:
-    template <std::size_t Index>
-    void start_child() noexcept
-    {
-        const waiter ended{[](void* self) noexcept {
-                               auto& race = *static_cast<race_operation*>(self);
-                               race.template collect<Index>();
-                               return race.child_ended();
-                           },
-                           this};
-        if (!std::get<Index>(children_).start(env_, ended))
-        {
-            collect<Index>();
-            static_cast<void>(count_down());
-        }
-    }
+    friend child_counter;
 
     template <std::size_t Index>
     void collect() noexcept
@@ -100,7 +86,8 @@ private:
     Variant visit_index(std::size_t index, std::index_sequence<Index...>)
     {
         using maker = Variant (*)(race_operation&);
-        static constexpr maker makers[] = {&race_operation::template make_variant<Variant, Index>...};
+        static constexpr maker makers[] = {
+            &race_operation::template make_variant<Variant, Index>...};
         return makers[index](*this);
     }
 

@@ -73,8 +73,8 @@ private:
 }
 
 /// Like sleep_for, until the runtime's clock (steady_clock, or the virtual clock) shows `when`.
-[[nodiscard]] inline detail::sleep_operation
-sleep_until(std::chrono::steady_clock::time_point when) noexcept
+[[nodiscard]] inline detail::sleep_operation sleep_until(
+    std::chrono::steady_clock::time_point when) noexcept
 {
     return detail::sleep_operation(
         std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()), true);

@@ -13,7 +13,7 @@ namespace blitzio
 namespace detail
 {
 class runtime_core;
-}
+} // namespace detail
 
 struct task_env
 {

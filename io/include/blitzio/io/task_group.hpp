@@ -21,7 +21,7 @@ namespace detail
 {
 template <class Body>
 class scope_operation;
-}
+} // namespace detail
 
 /// The tasks of one scope(). The first that throws, or returns an error, makes the others stop.
 class task_group
@@ -244,8 +244,7 @@ public:
             {
                 // An error of the body that is not a mere consequence of the stop says more.
                 const bool body_was_stopped =
-                    !outcome_.value() &&
-                    outcome_.value().error() == std::errc::operation_canceled;
+                    !outcome_.value() && outcome_.value().error() == std::errc::operation_canceled;
                 if (outcome_.value() || body_was_stopped)
                 {
                     return fail(group_.error_);

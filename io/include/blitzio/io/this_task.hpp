@@ -15,7 +15,8 @@ namespace blitzio::this_task
 /// The stop token that the task was started with.
 [[nodiscard]] inline auto stop() noexcept
 {
-    return detail::immediate_operation([](const task_env& current) noexcept { return current.stop; });
+    return detail::immediate_operation(
+        [](const task_env& current) noexcept { return current.stop; });
 }
 
 } // namespace blitzio::this_task

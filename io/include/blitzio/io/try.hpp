@@ -84,11 +84,11 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept
     {
         awaiting_ = awaiting;
-        const waiter finished{[](void* self) noexcept {
-                                  return static_cast<try_operation_awaiter*>(self)
-                                      ->template on_finished<Promise>();
-                              },
-                              this};
+        const waiter finished{
+            [](void* self) noexcept {
+                return static_cast<try_operation_awaiter*>(self)->template on_finished<Promise>();
+            },
+            this};
         if (operation_.start(awaiting.promise().env(), finished))
         {
             return std::noop_coroutine();

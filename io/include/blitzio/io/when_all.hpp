@@ -46,6 +46,24 @@ protected:
         return count_down() ? on_complete_() : std::noop_coroutine();
     }
 
+    /// Starts the child at `Index` of `self`, whose collect<Index>() takes its result.
+    template <std::size_t Index, class Self, class Child>
+    static void start_child(Self& self, Child& child) noexcept
+    {
+        const waiter ended{[](void* parent) noexcept {
+                               auto& combinator = *static_cast<Self*>(parent);
+                               combinator.template collect<Index>();
+                               return combinator.child_ended();
+                           },
+                           &self};
+        if (!child.start(self.env_, ended))
+        {
+            self.template collect<Index>();
+            // Never the last: the starting loop still holds its own count.
+            static_cast<void>(self.count_down());
+        }
+    }
+
     task_env env_;
     linked_stop stop_;
     waiter on_complete_;
@@ -77,8 +95,7 @@ public:
     {
     }
 
-    when_all_operation(when_all_operation&& other) noexcept
-        : children_(std::move(other.children_))
+    when_all_operation(when_all_operation&& other) noexcept : children_(std::move(other.children_))
     {
     }
 
@@ -86,7 +103,7 @@ public:
     {
         begin_children(sizeof...(Operations), env, who);
         [this]<std::size_t... Index>(std::index_sequence<Index...>) {
-            (this->template start_child<Index>(), ...);
+            (child_counter::start_child<Index>(*this, std::get<Index>(children_)), ...);
         }(std::index_sequence_for<Operations...>{});
         return !count_down();
     }
@@ -101,22 +118,7 @@ public:
     }
 
 private:
-    template <std::size_t Index>
-    void start_child() noexcept
-    {
-        const waiter ended{[](void* self) noexcept {
-                               auto& all = *static_cast<when_all_operation*>(self);
-                               all.template collect<Index>();
-                               return all.child_ended();
-                           },
-                           this};
-        if (!std::get<Index>(children_).start(env_, ended))
-        {
-            collect<Index>();
-            // Never the last: the starting loop still holds its own count.
-            static_cast<void>(count_down());
-        }
-    }
+    friend child_counter;
 
     template <std::size_t Index>
     void collect() noexcept
@@ -231,8 +233,7 @@ template <awaitable_operation... Operations>
     requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
 [[nodiscard]] auto when_all(Operations&&... operations)
 {
-    return detail::when_all_operation<std::remove_cvref_t<Operations>...>(
-        std::move(operations)...);
+    return detail::when_all_operation<std::remove_cvref_t<Operations>...>(std::move(operations)...);
 }
 
 /// The same for any number of tasks of one type; gives a vector (nothing for task<void>).

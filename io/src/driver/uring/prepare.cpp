@@ -55,40 +55,24 @@ int opcode_of(op_kind kind) noexcept
 {
     switch (kind)
     {
-    case op_kind::nop:
-        return IORING_OP_NOP;
-    case op_kind::accept:
-        return IORING_OP_ACCEPT;
-    case op_kind::connect:
-        return IORING_OP_CONNECT;
-    case op_kind::recv:
-        return IORING_OP_RECV;
-    case op_kind::send:
-        return IORING_OP_SEND;
+    case op_kind::nop: return IORING_OP_NOP;
+    case op_kind::accept: return IORING_OP_ACCEPT;
+    case op_kind::connect: return IORING_OP_CONNECT;
+    case op_kind::recv: return IORING_OP_RECV;
+    case op_kind::send: return IORING_OP_SEND;
     case op_kind::read:
-    case op_kind::read_at:
-        return IORING_OP_READ;
+    case op_kind::read_at: return IORING_OP_READ;
     case op_kind::write:
-    case op_kind::write_at:
-        return IORING_OP_WRITE;
-    case op_kind::sync:
-        return IORING_OP_FSYNC;
-    case op_kind::open:
-        return IORING_OP_OPENAT;
-    case op_kind::close:
-        return IORING_OP_CLOSE;
-    case op_kind::stat:
-        return IORING_OP_STATX;
-    case op_kind::read_directory:
-        return -1;
-    case op_kind::rename:
-        return IORING_OP_RENAMEAT;
-    case op_kind::unlink:
-        return IORING_OP_UNLINKAT;
-    case op_kind::make_directory:
-        return IORING_OP_MKDIRAT;
-    case op_kind::poll:
-        return IORING_OP_POLL_ADD;
+    case op_kind::write_at: return IORING_OP_WRITE;
+    case op_kind::sync: return IORING_OP_FSYNC;
+    case op_kind::open: return IORING_OP_OPENAT;
+    case op_kind::close: return IORING_OP_CLOSE;
+    case op_kind::stat: return IORING_OP_STATX;
+    case op_kind::read_directory: return -1;
+    case op_kind::rename: return IORING_OP_RENAMEAT;
+    case op_kind::unlink: return IORING_OP_UNLINKAT;
+    case op_kind::make_directory: return IORING_OP_MKDIRAT;
+    case op_kind::poll: return IORING_OP_POLL_ADD;
     }
     return -1;
 }
@@ -105,16 +89,13 @@ void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
     const int fd = operation.fd;
     switch (operation.kind)
     {
-    case op_kind::nop:
-        io_uring_prep_nop(sqe);
-        break;
+    case op_kind::nop: io_uring_prep_nop(sqe); break;
     case op_kind::accept:
         if (args.peer.address != nullptr)
         {
-            args.peer.address->size =
-                static_cast<std::uint32_t>(args.peer.address->storage.size());
-            io_uring_prep_accept(sqe, fd, as_sockaddr(*args.peer.address),
-                                 &args.peer.address->size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            args.peer.address->size = static_cast<std::uint32_t>(args.peer.address->storage.size());
+            io_uring_prep_accept(sqe, fd, as_sockaddr(*args.peer.address), &args.peer.address->size,
+                                 SOCK_CLOEXEC | SOCK_NONBLOCK);
         }
         else
         {
@@ -158,12 +139,10 @@ void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
         io_uring_prep_fsync(sqe, fd, args.sync.data_only ? IORING_FSYNC_DATASYNC : 0);
         break;
     case op_kind::open:
-        io_uring_prep_openat(sqe, native_directory(operation), args.open.path, native_open_flags(args.open.flags),
-                             args.open.mode);
+        io_uring_prep_openat(sqe, native_directory(operation), args.open.path,
+                             native_open_flags(args.open.flags), args.open.mode);
         break;
-    case op_kind::close:
-        io_uring_prep_close(sqe, fd);
-        break;
+    case op_kind::close: io_uring_prep_close(sqe, fd); break;
     case op_kind::stat:
     {
         // An empty path without a descriptor is an ENOENT for the kernel to find.
@@ -174,24 +153,21 @@ void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
                             flags, STATX_BASIC_STATS, status);
         break;
     }
-    case op_kind::read_directory:
-        break; // has no ring form, the driver has sent it elsewhere
+    case op_kind::read_directory: break; // has no ring form, the driver has sent it elsewhere
     case op_kind::rename:
         io_uring_prep_renameat(sqe, native_directory(operation), args.paths.from,
                                native_directory(operation), args.paths.to,
                                args.paths.replace ? 0u : rename_no_replace);
         break;
     case op_kind::unlink:
-        io_uring_prep_unlinkat(
-            sqe, native_directory(operation), args.open.path,
-            (args.open.flags & open_flags::remove_directory) != 0 ? AT_REMOVEDIR : 0);
+        io_uring_prep_unlinkat(sqe, native_directory(operation), args.open.path,
+                               (args.open.flags & open_flags::remove_directory) != 0 ? AT_REMOVEDIR
+                                                                                     : 0);
         break;
     case op_kind::make_directory:
         io_uring_prep_mkdirat(sqe, native_directory(operation), args.open.path, args.open.mode);
         break;
-    case op_kind::poll:
-        io_uring_prep_poll_add(sqe, fd, poll_mask(args.poll.events));
-        break;
+    case op_kind::poll: io_uring_prep_poll_add(sqe, fd, poll_mask(args.poll.events)); break;
     }
 }
 
@@ -208,11 +184,8 @@ std::int32_t conclude(op& operation, std::int32_t result, const struct statx* st
     case op_kind::read_at:
         kernel_handoff::wrote(operation.args.transfer.data, static_cast<std::size_t>(result));
         break;
-    case op_kind::stat:
-        fill_file_status(*status, *operation.args.stat.out);
-        break;
-    case op_kind::poll:
-        return portable_events(static_cast<unsigned>(result));
+    case op_kind::stat: fill_file_status(*status, *operation.args.stat.out); break;
+    case op_kind::poll: return portable_events(static_cast<unsigned>(result));
     case op_kind::nop:
     case op_kind::accept:
     case op_kind::connect:
@@ -225,8 +198,7 @@ std::int32_t conclude(op& operation, std::int32_t result, const struct statx* st
     case op_kind::read_directory:
     case op_kind::rename:
     case op_kind::unlink:
-    case op_kind::make_directory:
-        break;
+    case op_kind::make_directory: break;
     }
     return result;
 }

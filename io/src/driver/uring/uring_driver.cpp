@@ -45,9 +45,7 @@ bool is_harmless(int result) noexcept
 
 uring_driver::uring_driver(io_uring ring, int event_fd, int idle_event_fd,
                            blocking_pool* file_pool) noexcept
-    : ring_(ring),
-      event_fd_(event_fd),
-      idle_event_fd_(idle_event_fd),
+    : ring_(ring), event_fd_(event_fd), idle_event_fd_(idle_event_fd),
       offload_(file_pool, &wake_owner, this)
 {
 }
@@ -130,8 +128,7 @@ bool uring_driver::submit(op& operation) noexcept
         {
             return false;
         }
-        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1,
-                         std::memory_order_relaxed);
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         return true;
     }
     operation.driver_flags = 0;
@@ -168,8 +165,8 @@ void uring_driver::cancel(op& operation, ready_list& ready) noexcept
                                         static_cast<std::uint64_t>(tag::cancel));
 }
 
-void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result,
-                                 std::uint32_t flags, ready_list& ready) noexcept
+void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags,
+                                 ready_list& ready) noexcept
 {
     const auto kind = static_cast<tag>(user_data & tag_mask);
     if (kind == tag::wake)
@@ -224,8 +221,8 @@ void uring_driver::collect_offloaded(ready_list& ready) noexcept
 bool uring_driver::has_work() const noexcept
 {
     return io_uring_sq_ready(&ring_) != 0 || io_uring_cq_ready(&ring_) != 0 ||
-           (IO_URING_READ_ONCE(*ring_.sq.kflags) &
-            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+           (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
+               0 ||
            offload_.has_results();
 }
 
@@ -296,8 +293,7 @@ void uring_driver::sleep_in_event() noexcept
     }
 }
 
-void uring_driver::wait(ready_list& ready,
-                        std::optional<std::chrono::nanoseconds> timeout) noexcept
+void uring_driver::wait(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept
 {
     if (!wake_armed_)
     {

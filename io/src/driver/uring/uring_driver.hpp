@@ -26,16 +26,14 @@ class uring_driver final : public driver
 {
 public:
     /// Takes over a ring that was set up disabled.
-    uring_driver(io_uring ring, int event_fd, int idle_event_fd,
-                 blocking_pool* file_pool) noexcept;
+    uring_driver(io_uring ring, int event_fd, int idle_event_fd, blocking_pool* file_pool) noexcept;
     ~uring_driver() override;
 
     void start() noexcept override;
     [[nodiscard]] bool submit(op& operation) noexcept override;
     void cancel(op& operation, ready_list& ready) noexcept override;
     void poll(ready_list& ready) noexcept override;
-    void wait(ready_list& ready,
-              std::optional<std::chrono::nanoseconds> timeout) noexcept override;
+    void wait(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept override;
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;

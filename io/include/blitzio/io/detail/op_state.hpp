@@ -48,8 +48,7 @@ public:
         {
             // acq_rel pairs with begin() and complete().
             if (bits_.compare_exchange_weak(seen, seen | cancel_requested,
-                                            std::memory_order_acq_rel,
-                                            std::memory_order_relaxed))
+                                            std::memory_order_acq_rel, std::memory_order_relaxed))
             {
                 return (seen & submitted) != 0;
             }

@@ -51,8 +51,7 @@ concept awaitable_operation = detail::startable<std::remove_cvref_t<T>>;
 
 /// What `co_await operation` gives.
 template <class Operation>
-using await_result_t =
-    decltype(std::declval<std::remove_cvref_t<Operation>&>().await_resume());
+using await_result_t = decltype(std::declval<std::remove_cvref_t<Operation>&>().await_resume());
 
 namespace detail
 {

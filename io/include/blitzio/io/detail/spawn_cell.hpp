@@ -4,8 +4,8 @@
 #pragma once
 
 #include <blitzio/io/detail/frame_pool.hpp>
-#include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/oneshot_state.hpp>
+#include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/outcome_slot.hpp>
 #include <blitzio/io/task.hpp>
 
@@ -34,9 +34,8 @@ struct task_value<task<T>>
 
 /// A task, or something that returns one when called.
 template <class Work>
-concept spawnable_callable = requires(Work& work) {
-    typename task_value<std::invoke_result_t<Work&>>::type;
-};
+concept spawnable_callable =
+    requires(Work& work) { typename task_value<std::invoke_result_t<Work&>>::type; };
 
 template <class Work>
 struct spawn_value;

@@ -30,8 +30,9 @@ struct waiter
     /// The waiter that continues `coroutine`.
     static waiter of(std::coroutine_handle<> coroutine) noexcept
     {
-        return {[](void* address) noexcept { return std::coroutine_handle<>::from_address(address); },
-                coroutine.address()};
+        return {
+            [](void* address) noexcept { return std::coroutine_handle<>::from_address(address); },
+            coroutine.address()};
     }
 };
 
