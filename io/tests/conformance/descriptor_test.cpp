@@ -1,5 +1,5 @@
-// Descriptors: many operations on one, numbers that are used again, running out of them, and none left
-// behind by cancelled operations; the same on every driver. Thread rule: the test's thread.
+// Descriptors: many operations on one, numbers that are used again, running out of them, and none
+// left behind by cancelled operations; the same on every driver. Thread rule: the test's thread.
 #include "conformance/stage.hpp"
 
 #include <blitzio/io/detail/clock.hpp>

@@ -1,4 +1,4 @@
-// Operations that a driver hands to the file pool: results, cancelling, waking a driver that sleeps.
+// Operations that a driver hands to the file pool: results, cancelling, waking a sleeping driver.
 // Thread rule: the test's thread.
 #include "conformance/stage.hpp"
 

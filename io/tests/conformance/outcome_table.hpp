@@ -1,4 +1,5 @@
-// A table of operations with the result that every driver has to give. Thread rule: the test's thread.
+// A table of operations with the result that every driver has to give.
+// Thread rule: the test's thread.
 #pragma once
 
 #include "conformance/stage.hpp"

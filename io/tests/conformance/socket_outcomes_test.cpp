@@ -1,4 +1,4 @@
-// What each socket operation gives: success, end of stream, typical errors; the same on every driver.
+// What each socket operation gives: success, end of stream, errors; the same on every driver.
 // Thread rule: the test's thread.
 #include "conformance/outcome_table.hpp"
 

@@ -1,4 +1,4 @@
-// Operations that have to wait: what ends the wait, and cancel requests before, during and after it;
+// Operations that have to wait: what ends the wait, and cancel requests before, during and after;
 // the same on every driver. Thread rule: the test's thread.
 #include "conformance/stage.hpp"
 

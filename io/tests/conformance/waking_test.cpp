@@ -1,5 +1,5 @@
-// wait() and wake() of the kernel drivers, their threads included. The simulated drivers never block:
-// there the simulation's loop decides when time passes. Thread rule: the test's thread owns the
+// wait() and wake() of the kernel drivers, with threads. The simulated drivers never block: there
+// the simulation's loop decides when time passes. Thread rule: the test's thread owns the
 // drivers; others call wake() and use the kernel's side of descriptors.
 #include "conformance/stage.hpp"
 
@@ -37,6 +37,17 @@ void wait_once(world& where, std::optional<std::chrono::nanoseconds> timeout)
 }
 
 } // namespace
+
+TEST_CASE("the conformance suite includes io_uring", "[conformance]")
+{
+    std::string reason;
+    const auto ring = make_uring_world({}, reason);
+    if (ring == nullptr)
+    {
+        SKIP("io_uring is left out of the conformance suite: " << reason);
+    }
+    CHECK(ring->name() == "io_uring");
+}
 
 TEST_CASE("a wake ends the wait that comes after it", "[conformance][wake]")
 {

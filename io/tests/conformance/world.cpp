@@ -536,11 +536,6 @@ void after(world& where, std::size_t descriptors_before)
     CHECK(where.violations() == std::vector<std::string>{});
 }
 
-void skip_uring(const std::string& reason)
-{
-    SKIP("io_uring is not available: " << reason);
-}
-
 } // namespace detail_of_runs
 
 } // namespace blitzio::conformance
