@@ -1,5 +1,5 @@
-// The driver of one logical worker in a simulated world: operations are carried out and completed at
-// virtual times that the seed chooses.
+// The driver of one logical worker in a simulated world: operations are carried out and completed
+// at virtual times that the seed chooses.
 // Thread rule: the simulation's thread only, except wake().
 #pragma once
 
