@@ -151,3 +151,18 @@ blitzio_add_mutant(oneshot_state_wakes_twice detail/oneshot_state.hpp
 # A withdrawn waiter is woken all the same.
 blitzio_add_mutant(oneshot_state_withdrawal_leaves_bit detail/oneshot_state.hpp
     [[seen & ~unsigned{receiver_waiting}]] [[unsigned{seen}]])
+
+# The completion continues the waiter although a cancel request still uses the operation.
+blitzio_add_mutant(op_state_completion_does_not_wait detail/op_state.hpp
+    [[return (before & cancel_requested) == 0 || (before & cancel_done) != 0;]] [[return before != ~0U;]])
+# A request is accepted that comes after the end.
+blitzio_add_mutant(op_state_cancel_after_end detail/op_state.hpp
+    [[while ((seen & terminal) == 0)]] [[while (true)]])
+# The cancel request that is last continues nobody.
+blitzio_add_mutant(op_state_cancel_is_silent detail/op_state.hpp
+    [[return (bits_.fetch_or(cancel_done, std::memory_order_acq_rel) & terminal) != 0;]]
+    [[bits_.fetch_or(cancel_done, std::memory_order_acq_rel); return false;]])
+# An operation is submitted that was cancelled before, without the canceller knowing of it.
+blitzio_add_mutant(op_state_submits_cancelled detail/op_state.hpp
+    [[return (bits_.fetch_or(submitted, std::memory_order_acq_rel) & cancel_requested) == 0;]]
+    [[bits_.fetch_or(submitted, std::memory_order_acq_rel); return true;]])
