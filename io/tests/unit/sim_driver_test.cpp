@@ -298,6 +298,42 @@ TEST_CASE("closing a descriptor under its operations is reported", "[sim]")
     REQUIRE(sim.finish_of(receiving) == 4);
 }
 
+TEST_CASE("a number that a close gave back belongs to who gets it next", "[sim]")
+{
+    unsigned reused_early = 0;
+    for (std::uint64_t seed = 1; seed <= 100; ++seed)
+    {
+        INFO("seed " << seed);
+        harness sim(seed, false);
+        const int fd = sim.os().open_socket(socket_family::ipv4, socket_type::stream);
+        test_op closing(op_kind::close, fd);
+        sim.start(closing);
+        while (sim.world().open_descriptors() != 0)
+        {
+            REQUIRE(sim.turn());
+        }
+        // Given back, but its completion may be on its way still.
+        reused_early += closing.done ? 0 : 1;
+        REQUIRE(sim.os().open_socket(socket_family::ipv4, socket_type::stream) == fd);
+        REQUIRE(sim.os().close(fd) == 0);
+        REQUIRE(sim.finish_of(closing) == 0);
+        REQUIRE(sim.violations.empty());
+        // The count is even again: a receive that is in flight is still noticed.
+        int pair[2];
+        REQUIRE(sim.os().socket_pair(pair) == 0);
+        REQUIRE(pair[0] == fd);
+        char byte = 0;
+        auto receiving = transfer(op_kind::recv, fd, &byte, 1);
+        sim.start(receiving);
+        sim.settle();
+        REQUIRE(sim.os().close(fd) == 0);
+        REQUIRE(sim.violations.size() == 1);
+        REQUIRE(sim.os().close(pair[1]) == 0);
+        REQUIRE(sim.finish_of(receiving) == 0);
+    }
+    REQUIRE(reused_early > 20);
+}
+
 TEST_CASE("a driver that goes with operations in flight is reported", "[sim]")
 {
     harness sim(3, false);
