@@ -70,7 +70,7 @@ run_ctest()
 test_help()
 {
     cat <<'TEXT'
-./dev test [MODE] [--quick] [--backend io_uring|epoll|denied]
+./dev test [MODE] [--quick] [--backend io_uring|epoll|denied|any]...
   MODE      --release (default)  optimised build, Clang
             --debug              unoptimised build
             --asan               AddressSanitizer and UndefinedBehaviorSanitizer
@@ -79,7 +79,8 @@ test_help()
             --headers            every public header compiles alone
             --packaging          install, consumer project (static and shared), conan create, all offline
   --quick   one backend only, the best this machine offers
-  --backend one backend only: io_uring; epoll, asked for; denied, io_uring forbidden by a seccomp filter
+  --backend these only: io_uring; epoll, asked for; denied, io_uring forbidden by a seccomp filter; any, the tests
+            that do no I/O. May be given several times.
 Without --quick or --backend every I/O test runs on all three. Closes with `N passed, N failed`.
 TEXT
 }
@@ -93,8 +94,8 @@ run_test()
             --quick) quick=yes ;;
             --backend)
                 case "${2:-}" in
-                    io_uring | epoll | denied) backends=("$2") ;;
-                    *) die "--backend takes io_uring, epoll or denied, not '${2:-}'" ;;
+                    io_uring | epoll | denied | any) backends+=("$2") ;;
+                    *) die "--backend takes io_uring, epoll, denied or any, not '${2:-}'" ;;
                 esac
                 shift
                 ;;
@@ -121,7 +122,7 @@ run_test()
     test_preset "$mode" "$quick" "${backends[@]}"
 }
 
-# test_preset PRESET QUICK [BACKEND]
+# test_preset PRESET QUICK [BACKEND...]
 test_preset()
 {
     local preset="$1" quick="$2"

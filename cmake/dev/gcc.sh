@@ -58,13 +58,13 @@ gcc_chroot_test()
         BLITZIO_INSIDE_CHROOT=1 bash "$root/dev" test "--gcc${version#14}" "$@"
 }
 
-# test_gcc VERSION QUICK [BACKEND]
+# test_gcc VERSION QUICK [BACKEND...]
 test_gcc()
 {
-    local version="$1" quick="$2" again=()
+    local version="$1" quick="$2" again=() backend
     shift 2
     [ "$quick" = no ] || again+=(--quick)
-    [ $# -eq 0 ] || again+=(--backend "$1")
+    for backend in "$@"; do again+=(--backend "$backend"); done
     if [ -z "${BLITZIO_INSIDE_CHROOT:-}" ]; then
         mkdir -p "$deps_dir" "$cache_dir"
         deps_all
