@@ -1,6 +1,8 @@
 // Going to the pool and coming back. Thread rule: see the header.
 #include <blitzio/bridge/detail/compute_job.hpp>
 
+#include "brief_wait.hpp"
+
 #include <blitzio/io/detail/resume.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 
@@ -44,6 +46,7 @@ bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
         refused_ = queued.error();
         return false;
     }
+    wait_briefly(*pool, hand_off_);
     // Last: after true the awaiting frame may be running on another worker.
     return hand_off_.start_waiting();
 }

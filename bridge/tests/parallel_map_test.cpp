@@ -57,9 +57,10 @@ TEST_CASE("ranges are borrowed, or live in the frame", "[bridge][parallel_map]")
         {
             owned.push_back(std::make_unique<int>(index));
         }
+        const bz::parallel_map_options by_eight{.grain = 8};
         auto taken = co_await bz::parallel_map(
             pool, std::move(owned), [](std::unique_ptr<int>& item) { return std::move(item); },
-            {.grain = 8});
+            by_eight);
         REQUIRE(taken);
         CHECK(*taken->at(499) == 499);
 
@@ -76,16 +77,17 @@ TEST_CASE("small inputs are computed on the worker when asked for", "[bridge][pa
     auto runtime = test::make_runtime(1);
     runtime.block_on([&]() -> bz::task<void> {
         const std::vector<int> four(4);
+        const bz::parallel_map_options up_to_four{.inline_max = 4};
+        const bz::parallel_map_options up_to_three{.inline_max = 3};
         const auto where = [&](int) { return pool.owns_current_thread() ? 1 : 0; };
-        const auto here = co_await bz::parallel_map(pool, four, where, {.inline_max = 4});
+        const auto here = co_await bz::parallel_map(pool, four, where, up_to_four);
         CHECK(*here == std::vector<int>{0, 0, 0, 0});
-        const auto there = co_await bz::parallel_map(pool, four, where, {.inline_max = 3});
+        const auto there = co_await bz::parallel_map(pool, four, where, up_to_three);
         CHECK(*there == std::vector<int>{1, 1, 1, 1});
         try
         {
             static_cast<void>(co_await bz::parallel_map(
-                pool, four, [](int) -> int { throw std::runtime_error("inline"); },
-                {.inline_max = 4}));
+                pool, four, [](int) -> int { throw std::runtime_error("inline"); }, up_to_four));
             FAIL("no exception");
         }
         catch (const std::runtime_error& error)
@@ -130,15 +132,21 @@ TEST_CASE("a stop in the middle gives an error, never half a result",
     for (int round = 0; round < 100; ++round)
     {
         std::atomic<int> seen{0};
-        auto mapping =
-            runtime.spawn([&]() -> bz::task<bz::result<std::vector<std::unique_ptr<int>>>> {
-                co_return co_await bz::parallel_map(pool, std::views::iota(0, 1'000'000),
-                                                    [&](int value, bz::stop_token) {
-                                                        seen.fetch_add(1);
-                                                        return std::make_unique<int>(value);
-                                                    },
-                                                    {.grain = 16});
-            });
+        // The second half cannot be done before the stop, however slow the stopping thread is.
+        const auto element = [&](int value, bz::stop_token token) {
+            while (value >= 500'000 && !token.stop_requested())
+            {
+                std::this_thread::yield();
+            }
+            seen.fetch_add(1);
+            return std::make_unique<int>(value);
+        };
+        using outcome_type = bz::result<std::vector<std::unique_ptr<int>>>;
+        auto mapping = runtime.spawn([&]() -> bz::task<outcome_type> {
+            const bz::parallel_map_options options{.grain = 16};
+            co_return co_await bz::parallel_map(pool, std::views::iota(0, 1'000'000), element,
+                                                options);
+        });
         while (seen < round * 10 + 1)
         {
             std::this_thread::yield();

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include <pthread.h>
@@ -85,7 +86,8 @@ void thread_observer::on_scheduler_exit(bool)
 }
 
 pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
-    : threads_(threads), name_(std::move(name)), generation_(generation),
+    : threads_(threads), processors_(available_processors()), name_(std::move(name)),
+      generation_(generation),
       // No slot is reserved for callers: nobody but oneTBB's own threads enters the arena.
       arena_(static_cast<int>(threads), 0), observer_(arena_, *this, name_)
 {
@@ -115,7 +117,9 @@ result<void> pool_core::enqueue(job& work) noexcept
     {
         arena_.enqueue([this, &work] {
             work.run(&work);
-            job_ended(); // `work` may be gone
+            // `work` may be gone.
+            give_way_if_idle();
+            job_ended();
         });
     }
     catch (...)
@@ -124,6 +128,16 @@ result<void> pool_core::enqueue(job& work) noexcept
         return fail(std::errc::not_enough_memory);
     }
     return {};
+}
+
+void pool_core::give_way_if_idle() noexcept
+{
+    // Whoever the job woke may be waiting for this very processor, which oneTBB would now keep for
+    // some microseconds, looking for work that is not there.
+    if (pending_.load(std::memory_order_relaxed) == 1)
+    {
+        std::this_thread::yield();
+    }
 }
 
 void pool_core::job_ended() noexcept
@@ -261,6 +275,11 @@ pool::~pool()
 unsigned pool::threads() const noexcept
 {
     return core_->threads();
+}
+
+unsigned pool::processors() const noexcept
+{
+    return core_->processors();
 }
 
 std::string_view pool::name() const noexcept

@@ -47,6 +47,11 @@ public:
         return threads_;
     }
 
+    [[nodiscard]] unsigned processors() const noexcept
+    {
+        return processors_;
+    }
+
     [[nodiscard]] std::string_view name() const noexcept
     {
         return name_;
@@ -63,10 +68,12 @@ private:
     /// Set by the destructor: whoever ends the last job then has to wake it.
     static constexpr std::size_t closing_bit = std::size_t{1} << (sizeof(std::size_t) * 8 - 1);
 
+    void give_way_if_idle() noexcept;
     void job_ended() noexcept;
     void wait_for_jobs() noexcept;
 
     unsigned threads_;
+    unsigned processors_;
     std::string name_;
     std::uint32_t generation_;
     std::atomic<std::size_t> pending_{0};

@@ -62,12 +62,9 @@ unsigned choose_worker_count(const runtime_config& config, std::string& explanat
 } // namespace
 
 runtime_core::runtime_core(runtime_config config)
-    : config_(std::move(config)),
-      worker_count_(choose_worker_count(config_, explanation_)),
-      own_clock_(std::make_unique<steady_clock_source>()),
-      clock_(own_clock_.get()),
-      simulation_random_(config_.simulation.seed),
-      idle_(worker_count_)
+    : config_(std::move(config)), worker_count_(choose_worker_count(config_, explanation_)),
+      own_clock_(std::make_unique<steady_clock_source>()), clock_(own_clock_.get()),
+      simulation_random_(config_.simulation.seed), idle_(worker_count_)
 {
     for (unsigned index = 0; index <= worker_count_; ++index)
     {
@@ -75,8 +72,8 @@ runtime_core::runtime_core(runtime_config config)
     }
 }
 
-std::expected<std::unique_ptr<runtime_core>, config_error>
-runtime_core::create(runtime_config config)
+std::expected<std::unique_ptr<runtime_core>, config_error> runtime_core::create(
+    runtime_config config)
 {
     if (auto checked = validate(config); !checked)
     {
@@ -152,8 +149,8 @@ std::expected<void, config_error> runtime_core::build()
         auto parsed = parse_backend(text);
         if (!parsed)
         {
-            parsed.error().message = "environment variable BLITZIO_BACKEND: " +
-                                     parsed.error().message;
+            parsed.error().message =
+                "environment variable BLITZIO_BACKEND: " + parsed.error().message;
             return std::unexpected(std::move(parsed.error()));
         }
         wanted = *parsed;
@@ -174,10 +171,9 @@ std::expected<void, config_error> runtime_core::build()
     if (!chosen)
     {
         const auto choice = std::string(to_string(wanted));
-        return std::unexpected(config_error{"backend",
-                                            "backend = " + choice + ": cannot be used: " +
-                                                chosen.error().message(),
-                                            chosen.error()});
+        return std::unexpected(config_error{
+            "backend", "backend = " + choice + ": cannot be used: " + chosen.error().message(),
+            chosen.error()});
     }
     return {};
 }
@@ -191,11 +187,11 @@ result<void> runtime_core::start_workers()
         {
             return fail(io.error());
         }
-        const std::uint64_t seed =
-            is_simulated() ? simulation_random_.next()
-                           : static_cast<std::uint64_t>(now().count()) + index;
-        workers_.push_back(std::make_unique<worker>(*this, index, std::move(*io), seed,
-                                                    config_.timers_max));
+        const std::uint64_t seed = is_simulated()
+                                       ? simulation_random_.next()
+                                       : static_cast<std::uint64_t>(now().count()) + index;
+        workers_.push_back(
+            std::make_unique<worker>(*this, index, std::move(*io), seed, config_.timers_max));
     }
     if (is_simulated())
     {
@@ -207,9 +203,9 @@ result<void> runtime_core::start_workers()
     }
     for (unsigned index = 0; index < worker_count_; ++index)
     {
-        auto started = start_thread(config_.name + '-' + std::to_string(index),
-                                    config_.thread_stack_bytes,
-                                    [this, index] { workers_[index]->run(); });
+        auto started =
+            start_thread(config_.name + '-' + std::to_string(index), config_.thread_stack_bytes,
+                         [this, index] { workers_[index]->run(); });
         if (!started)
         {
             return fail(started.error());
@@ -401,11 +397,37 @@ void runtime_core::report_unobserved(const task_env& env, std::exception_ptr err
 
 // --- simulation ---------------------------------------------------------------------------------
 
+void runtime_core::advance_simulation(std::chrono::nanoseconds until)
+{
+    simulation_->world().advance_to(until);
+    for (const auto& each : workers_)
+    {
+        each->fire_timers();
+    }
+}
+
+std::optional<std::chrono::nanoseconds> runtime_core::next_simulated_event() const
+{
+    auto next = simulation_->world().next_event();
+    for (const auto& each : workers_)
+    {
+        if (const auto expiry = each->timers().next_expiry())
+        {
+            next = std::min(next.value_or(*expiry), *expiry);
+        }
+    }
+    return next;
+}
+
 void runtime_core::simulate_until(const std::function<bool()>& done)
 {
+    // Work takes time, too: without that, a task that gives way until a timer has fired would go
+    // round at the same instant for ever.
+    constexpr unsigned turns_per_step = 32;
+    constexpr std::chrono::microseconds step(10);
     auto& world = simulation_->world();
     std::vector<unsigned> runnable_workers;
-    while (!done())
+    for (unsigned turn = 1; !done(); ++turn)
     {
         runnable_workers.clear();
         for (unsigned index = 0; index < worker_count_; ++index)
@@ -419,27 +441,20 @@ void runtime_core::simulate_until(const std::function<bool()>& done)
         {
             const auto pick = simulation_random_.below(runnable_workers.size());
             workers_[runnable_workers[pick]]->simulate_turn();
+            if (turn % turns_per_step == 0)
+            {
+                advance_simulation(world.now() + step);
+            }
             continue;
         }
-        auto next = world.next_event();
-        for (const auto& each : workers_)
-        {
-            if (const auto expiry = each->timers().next_expiry())
-            {
-                next = std::min(next.value_or(*expiry), *expiry);
-            }
-        }
+        const auto next = next_simulated_event();
         if (!next)
         {
             terminate_with(("simulation with seed " + std::to_string(config_.simulation.seed) +
                             ": nothing can happen any more, yet " + name_live_tasks())
                                .c_str());
         }
-        world.advance_to(std::max(*next, world.now()));
-        for (const auto& each : workers_)
-        {
-            each->fire_timers();
-        }
+        advance_simulation(std::max(*next, world.now()));
     }
 }
 
@@ -541,6 +556,12 @@ bool arm_timer(runtime_core& runtime, timer& node, std::chrono::nanoseconds dead
 bool on_worker_thread() noexcept
 {
     return current_worker() != nullptr;
+}
+
+bool about_to_park() noexcept
+{
+    worker* const here = current_worker();
+    return here != nullptr && !here->has_work();
 }
 
 bool consume_budget() noexcept

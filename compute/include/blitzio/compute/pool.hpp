@@ -74,6 +74,10 @@ public:
     [[nodiscard]] unsigned threads() const noexcept;
     [[nodiscard]] std::string_view name() const noexcept;
 
+    /// Processors that the process could use when the pool was created. With a single one, waiting for
+    /// a job without giving way to its thread is pointless.
+    [[nodiscard]] unsigned processors() const noexcept;
+
     /// Jobs that were enqueued and have not ended; exact only while nobody enqueues.
     [[nodiscard]] std::size_t pending() const noexcept;
 

@@ -39,6 +39,9 @@ void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
 
 /// True when the calling thread is a worker of any runtime.
 [[nodiscard]] bool on_worker_thread() noexcept;
+/// True on a worker whose queues are empty and whose driver holds nothing that is ready or waits to
+/// be submitted: when the current task suspends now, the worker parks.
+[[nodiscard]] bool about_to_park() noexcept;
 /// One unit of the budget that a task may use up without suspending; false: suspend now, so that
 /// ready operations of one task do not starve the others.
 [[nodiscard]] bool consume_budget() noexcept;

@@ -1,0 +1,73 @@
+// The bounded spin before sleeping. Thread rule: see the header.
+#include "brief_wait.hpp"
+
+#include <blitzio/io/detail/atomics.hpp>
+#include <blitzio/io/detail/runtime_access.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace blitzio::detail
+{
+
+namespace
+{
+
+/// Less than half of what it saves when it succeeds.
+constexpr std::chrono::nanoseconds spin_time_max{3000};
+/// Looks at the hand-off between two looks at the clock.
+constexpr int looks_per_clock = 16;
+constexpr std::uint32_t skips_max = 1024;
+
+/// What this worker has experienced lately.
+struct experience
+{
+    std::uint32_t to_skip = 0;
+    std::uint32_t next_skips = 1;
+};
+constinit thread_local experience lately;
+
+bool spin_until_finished(const oneshot_state<>& hand_off) noexcept
+{
+    const auto end = std::chrono::steady_clock::now() + spin_time_max;
+    do
+    {
+        for (int look = 0; look < looks_per_clock; ++look)
+        {
+            if (hand_off.is_finished())
+            {
+                return true;
+            }
+            std_atomics::pause();
+        }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+}
+
+} // namespace
+
+void wait_briefly(const compute::pool& pool, const oneshot_state<>& hand_off) noexcept
+{
+    // One more than there are threads: a job that has just handed over its result still counts.
+    const bool busy = pool.pending() > std::size_t{pool.threads()} + 1;
+    if (pool.processors() < 2 || busy || !about_to_park() || !consume_budget())
+    {
+        return;
+    }
+    if (lately.to_skip != 0)
+    {
+        --lately.to_skip;
+        return;
+    }
+    if (spin_until_finished(hand_off))
+    {
+        lately.next_skips = 1;
+        return;
+    }
+    lately.to_skip = lately.next_skips;
+    lately.next_skips = std::min(2 * lately.next_skips, skips_max);
+}
+
+} // namespace blitzio::detail
