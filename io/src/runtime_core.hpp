@@ -23,6 +23,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -123,6 +124,8 @@ public:
 
 private:
     explicit runtime_core(runtime_config config);
+    void advance_simulation(std::chrono::nanoseconds until);
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> next_simulated_event() const;
     std::expected<void, config_error> build();
     result<void> choose_backend(backend_choice wanted);
     result<void> start_workers();

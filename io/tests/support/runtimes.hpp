@@ -28,9 +28,8 @@ void on_every_runtime(Body&& body, std::uint64_t seeds = seeds_default)
     for (std::uint64_t seed = 1; seed <= seeds; ++seed)
     {
         const auto workers = static_cast<unsigned>(1 + seed % 3);
-        runtime simulated({.io_threads = workers,
-                           .backend = backend_choice::sim,
-                           .simulation = {.seed = seed}});
+        runtime simulated(
+            {.io_threads = workers, .backend = backend_choice::sim, .simulation = {.seed = seed}});
         INFO("simulation, seed " << seed << ", workers " << workers);
         body(simulated);
     }

@@ -223,6 +223,28 @@ TEST_CASE("timers wake tasks in the order of their deadlines", "[sleep]")
     });
 }
 
+TEST_CASE("a task that gives way again and again does not hold time up", "[sleep]")
+{
+    on_every_runtime([](blitzio::runtime& runtime) {
+        bool fired = false;
+        const auto sleeper = [&]() -> blitzio::task<void> {
+            static_cast<void>(co_await blitzio::sleep_for(2ms));
+            fired = true;
+        };
+        const auto busy = [&]() -> blitzio::task<void> {
+            while (!fired)
+            {
+                co_await blitzio::yield();
+            }
+        };
+        if (runtime.metrics().workers == 1) // `fired` is no atomic
+        {
+            runtime.block_on(blitzio::when_all(sleeper(), busy()));
+            REQUIRE(fired);
+        }
+    });
+}
+
 TEST_CASE("the limit of timers is an error", "[sleep]")
 {
     blitzio::runtime runtime({.io_threads = 1, .timers_max = 2});
