@@ -282,15 +282,22 @@ TEST_CASE("a blocking call that waits for a thread is withdrawn by a stop", "[bl
 TEST_CASE("a running blocking call sees the stop and is waited for", "[blocking][stop]")
 {
     blitzio::runtime runtime({.io_threads = 1});
-    const auto outcome = runtime.block_on(
-        blitzio::timeout(2ms, blitzio::spawn_blocking([](blitzio::stop_token stop) {
-                             while (!stop.stop_requested())
-                             {
-                                 std::this_thread::yield();
-                             }
-                             return static_cast<int>(stop.reason());
-                         })));
-    REQUIRE(outcome == static_cast<int>(blitzio::stop_reason::deadline));
+    std::atomic<bool> begun{false};
+    auto handle = runtime.spawn([&]() -> blitzio::task<blitzio::result<int>> {
+        co_return co_await blitzio::spawn_blocking([&](blitzio::stop_token stop) {
+            begun.store(true);
+            begun.notify_all();
+            while (!stop.stop_requested())
+            {
+                std::this_thread::yield();
+            }
+            return static_cast<int>(stop.reason());
+        });
+    });
+    begun.wait(false);
+    handle.request_stop(blitzio::stop_reason::deadline);
+    REQUIRE(runtime.block_on(std::move(handle)) ==
+            static_cast<int>(blitzio::stop_reason::deadline));
 }
 
 TEST_CASE("work spreads over workers and nothing is lost", "[spawn][stress]")
