@@ -41,15 +41,20 @@ blocking_offload::blocking_offload(blocking_pool* pool, wake_function wake, void
 blocking_offload::~blocking_offload()
 {
     BLITZIO_ASSERT(in_flight_ == 0 && !waiting_marked_);
-    // Acquire: partner is the release in run_job(). The wait is as long as one wake takes.
+    await_wakes();
+    while (free_jobs_ != nullptr)
+    {
+        delete std::exchange(free_jobs_, free_jobs_->next_free);
+    }
+}
+
+void blocking_offload::await_wakes() noexcept
+{
+    // Acquire: partner is the release in run_job().
     for (std::uint32_t round = 0; wakes_given_.load(std::memory_order_acquire) != wakes_owed_;
          ++round)
     {
         std_atomics::back_off(round);
-    }
-    while (free_jobs_ != nullptr)
-    {
-        delete std::exchange(free_jobs_, free_jobs_->next_free);
     }
 }
 

@@ -52,6 +52,10 @@ public:
     /// true, collect() must come before the next prepare_wait().
     [[nodiscard]] bool prepare_wait() noexcept;
 
+    /// Waits until no pool thread is inside the wake function any more. With nothing in flight this
+    /// is as long as one wake takes; afterwards what the wake function uses may go.
+    void await_wakes() noexcept;
+
     /// True when collect() would find something.
     [[nodiscard]] bool has_results() const noexcept
     {

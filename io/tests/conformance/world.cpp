@@ -57,59 +57,39 @@ private:
     sigset_t before_;
 };
 
-class kernel_exhaustion final : public exhaustion
+exhaustion exhaust_kernel_descriptors()
 {
-public:
-    kernel_exhaustion()
-    {
-        getrlimit(RLIMIT_NOFILE, &before_);
-        // The lowest free number: with the limit there, not one more can be had.
-        const int lowest = ::dup(0);
-        REQUIRE(lowest >= 0);
-        ::close(lowest);
-        rlimit tight = before_;
-        tight.rlim_cur = static_cast<rlim_t>(lowest);
-        REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
-    }
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    // The lowest free number: with the limit there, not one more can be had.
+    const int lowest = ::dup(0);
+    REQUIRE(lowest >= 0);
+    ::close(lowest);
+    rlimit tight = before;
+    tight.rlim_cur = static_cast<rlim_t>(lowest);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+    return exhaustion([before] { setrlimit(RLIMIT_NOFILE, &before); });
+}
 
-    ~kernel_exhaustion() override
-    {
-        setrlimit(RLIMIT_NOFILE, &before_);
-    }
-
-private:
-    rlimit before_{};
-};
-
-class sim_exhaustion final : public exhaustion
+exhaustion exhaust_simulated_descriptors(detail::system& os)
 {
-public:
-    explicit sim_exhaustion(detail::system& os) : os_(os)
+    std::vector<int> taken;
+    for (;;)
     {
-        for (;;)
+        const int fd = os.open_socket(detail::socket_family::ipv4, detail::socket_type::stream);
+        if (fd < 0)
         {
-            const int fd =
-                os_.open_socket(detail::socket_family::ipv4, detail::socket_type::stream);
-            if (fd < 0)
-            {
-                return;
-            }
-            taken_.push_back(fd);
+            break;
         }
+        taken.push_back(fd);
     }
-
-    ~sim_exhaustion() override
-    {
-        for (const int fd : taken_)
+    return exhaustion([&os, all = std::move(taken)] {
+        for (const int fd : all)
         {
-            static_cast<void>(os_.close(fd));
+            static_cast<void>(os.close(fd));
         }
-    }
-
-private:
-    detail::system& os_;
-    std::vector<int> taken_;
-};
+    });
+}
 
 class kernel_world final : public world
 {
@@ -201,9 +181,9 @@ public:
         const std::filesystem::directory_iterator listing("/proc/self/fd");
         return static_cast<std::size_t>(std::distance(begin(listing), end(listing)));
     }
-    [[nodiscard]] std::unique_ptr<exhaustion> exhaust_descriptors() override
+    [[nodiscard]] exhaustion exhaust_descriptors() override
     {
-        return std::make_unique<kernel_exhaustion>();
+        return exhaust_kernel_descriptors();
     }
 
 protected:
@@ -316,9 +296,9 @@ public:
     {
         return simulation().open_descriptors();
     }
-    [[nodiscard]] std::unique_ptr<exhaustion> exhaust_descriptors() override
+    [[nodiscard]] exhaustion exhaust_descriptors() override
     {
-        return std::make_unique<sim_exhaustion>(os());
+        return exhaust_simulated_descriptors(os());
     }
     [[nodiscard]] std::vector<std::string> violations() const override
     {

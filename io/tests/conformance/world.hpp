@@ -11,10 +11,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace blitzio::conformance
@@ -57,10 +59,20 @@ struct world_options
 };
 
 /// Descriptors run out for as long as it lives.
-class exhaustion
+class [[nodiscard]] exhaustion
 {
 public:
-    virtual ~exhaustion() = default;
+    /// No virtual functions: sanitizers need a descriptor of their own to look at such objects.
+    explicit exhaustion(std::function<void()> restore) : restore_(std::move(restore)) {}
+    exhaustion(const exhaustion&) = delete;
+    exhaustion& operator=(const exhaustion&) = delete;
+    ~exhaustion()
+    {
+        restore_();
+    }
+
+private:
+    std::function<void()> restore_;
 };
 
 class world
@@ -106,7 +118,7 @@ public:
     [[nodiscard]] virtual std::optional<std::string> contents(const std::string& name) = 0;
     virtual int make_pipe(int (&fds)[2]) = 0;
     [[nodiscard]] virtual std::size_t open_descriptors() = 0;
-    [[nodiscard]] virtual std::unique_ptr<exhaustion> exhaust_descriptors() = 0;
+    [[nodiscard]] virtual exhaustion exhaust_descriptors() = 0;
     /// Rules of the driver interface that the test has broken, as far as the world can tell.
     [[nodiscard]] virtual std::vector<std::string> violations() const
     {

@@ -188,6 +188,8 @@ epoll_driver::epoll_driver(descriptor_table& table, blocking_pool* file_pool, in
 epoll_driver::~epoll_driver()
 {
     BLITZIO_ASSERT(in_flight() == 0);
+    // A pool thread may be about to write to the eventfd that is closed here.
+    offload_.await_wakes();
     // Descriptors may live longer than the driver that polls them; the next one that has to wait
     // for them registers them anew.
     table_.for_each([this](int fd, descriptor_state& descriptor) noexcept {

@@ -52,6 +52,8 @@ uring_driver::uring_driver(io_uring ring, int event_fd, int idle_event_fd,
 
 uring_driver::~uring_driver()
 {
+    // A pool thread may be about to write to the descriptors that are closed here.
+    offload_.await_wakes();
     io_uring_queue_exit(&ring_);
     ::close(event_fd_);
     ::close(idle_event_fd_);
