@@ -29,6 +29,21 @@ void report_failures(const std::string& where);
 #define EXPECT(condition) \
     ((condition) ? static_cast<void>(0) : ::fs_tests::note_failure(#condition, __FILE__, __LINE__))
 
+/// With a sanitizer memory figures are not the program's own.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FS_TESTS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FS_TESTS_SANITIZED 1
+#endif
+#ifdef FS_TESTS_SANITIZED
+inline constexpr bool is_sanitized = true;
+#else
+inline constexpr bool is_sanitized = false;
+#endif
+
 /// Descriptors that the process has open.
 [[nodiscard]] std::size_t open_descriptors();
 

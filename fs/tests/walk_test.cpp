@@ -481,6 +481,10 @@ TEST_CASE("fifty thousand entries in one directory need little memory")
         CHECK(seen == count);
         CHECK(in_order);
     }
-    // Names and their places: some three megabytes while sorting.
-    CHECK(peak_kilobytes() - before < 12 * 1024);
+    // Names and their places: some three megabytes while sorting. A sanitizer keeps freed memory and
+    // needs shadow for it, so its peak says nothing about the walk.
+    if (!fs_tests::is_sanitized)
+    {
+        CHECK(peak_kilobytes() - before < 12 * 1024);
+    }
 }
