@@ -311,6 +311,24 @@ TEST_CASE("the pool's destructor and the runtime's end wait for computations",
     CHECK(ended == 1000);
 }
 
+TEST_CASE("a runtime may end as soon as the last result is there", "[bridge][compute_on]")
+{
+    // The pool's thread may still be inside the runtime then, about to wake a worker that is awake.
+    bz::compute::pool pool({.threads = 2, .name = "work"});
+    for (int round = 0; round < 300; ++round)
+    {
+        auto runtime = test::make_runtime(2);
+        auto keeps_workers_awake = runtime.spawn([]() -> bz::task<void> {
+            while (!(co_await bz::this_task::stop()).stop_requested())
+            {
+                co_await bz::yield();
+            }
+        });
+        const auto value = runtime.block_on(bz::compute_on(pool, [round] { return round; }));
+        REQUIRE(value == round);
+    }
+}
+
 TEST_CASE("blocking calls, computing and I/O do not starve each other", "[bridge][starvation]")
 {
     bz::compute::pool pool({.threads = 2, .name = "work"});

@@ -66,6 +66,10 @@ thread_observer::~thread_observer()
 void thread_observer::on_scheduler_entry(bool is_worker)
 {
     owner_of_this_thread = &core_;
+    {
+        const std::lock_guard lock(mutex_);
+        ++inside_;
+    }
     if (!is_worker || named_after == pool_number_)
     {
         return;
@@ -83,6 +87,16 @@ void thread_observer::on_scheduler_entry(bool is_worker)
 void thread_observer::on_scheduler_exit(bool)
 {
     owner_of_this_thread = nullptr;
+    // Notified under the mutex: whoever waits cannot go on before this thread has let go.
+    const std::lock_guard lock(mutex_);
+    --inside_;
+    left_.notify_all();
+}
+
+void thread_observer::wait_until_left()
+{
+    std::unique_lock lock(mutex_);
+    left_.wait(lock, [this] { return inside_ == 0; });
 }
 
 pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
@@ -96,8 +110,10 @@ pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generatio
 pool_core::~pool_core()
 {
     wait_for_jobs();
-    observer_.observe(false);
+    // In this order: the arena's end makes its threads leave, and the observer hears of it.
     arena_.terminate();
+    observer_.wait_until_left();
+    observer_.observe(false);
     return_threads(threads_);
 }
 

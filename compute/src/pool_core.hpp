@@ -25,10 +25,17 @@ public:
     void on_scheduler_entry(bool is_worker) override;
     void on_scheduler_exit(bool is_worker) override;
 
+    /// Until no thread is in the arena any more; oneTBB's threads linger there for about a
+    /// millisecond after the last job.
+    void wait_until_left();
+
 private:
     const pool_core& core_;
     const std::string& name_;
     std::uint64_t pool_number_;
+    std::mutex mutex_;
+    std::condition_variable left_;
+    unsigned inside_ = 0; // guarded by mutex_
 };
 
 class pool_core

@@ -245,6 +245,11 @@ runtime_core::~runtime_core()
     stop_tasks();
     wait_until_idle();
     stop_workers();
+    // Acquire: partner is the release in inject().
+    for (std::uint32_t round = 0; outside_calls_.load(std::memory_order_acquire) != 0; ++round)
+    {
+        std_atomics::back_off(round);
+    }
     // Files first: their results go to drivers, which must still be there.
     file_pool_.reset();
     user_pool_.reset();
@@ -279,8 +284,14 @@ void runtime_core::inject_list(runnable* first, runnable* last, std::size_t coun
 
 void runtime_core::inject(runnable& item) noexcept
 {
+    // Once queued, `item` may be run by a worker that is awake, and may be all that the runtime's end
+    // was waiting for, while this thread is still on its way to notify_one(). Relaxed: the queue's
+    // mutex makes it visible to that worker, and through the end of its task to the destructor.
+    outside_calls_.fetch_add(1, std::memory_order_relaxed);
     item.next = nullptr;
     inject_list(&item, &item, 1);
+    // Release: partner is the acquire in the destructor. The last access to the runtime.
+    outside_calls_.fetch_sub(1, std::memory_order_release);
 }
 
 bool runtime_core::has_visible_work() const noexcept

@@ -20,6 +20,7 @@
 #include <blitzio/io/runtime_config.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -146,6 +147,8 @@ private:
     clock_source* clock_ = nullptr;
     random_source simulation_random_{1};
     injection_queue injection_;
+    /// Threads outside of the runtime that are inside inject().
+    std::atomic<std::uint32_t> outside_calls_{0};
     idle_set<> idle_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker_thread> threads_;
