@@ -41,6 +41,14 @@ bool is_harmless(int result) noexcept
            result == -EBUSY;
 }
 
+/// A cancel request interrupts an operation that is inside a call on a thread of the kernel. What it
+/// answers then is the kernel's own "interrupted, start again": EINTR, or one of the numbers that
+/// system calls never let out (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK).
+bool is_interruption(int result) noexcept
+{
+    return result == -EINTR || (result <= -512 && result >= -514) || result == -516;
+}
+
 } // namespace
 
 uring_driver::uring_driver(io_uring ring, int event_fd, int idle_event_fd,
@@ -159,6 +167,12 @@ void uring_driver::cancel(op& operation, ready_list& ready) noexcept
         cancel_finish(operation, ready);
         return;
     }
+    if (operation.kind == op_kind::close)
+    {
+        // Never taken back: the descriptor would stay open with nobody to know it.
+        cancel_finish(operation, ready);
+        return;
+    }
     // The operation cannot end before this request's own completion has come, so its address in
     // the request cannot belong to another one by then.
     io_uring_sqe& entry = next_entry();
@@ -193,6 +207,11 @@ void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result, s
     {
         // What the kernel knows about the next read of this socket.
         operation.expect_wait = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
+    }
+    if (is_interruption(result))
+    {
+        const bool cancelled = operation.cancellable && operation.state.is_cancel_requested();
+        result = cancelled ? -ECANCELED : -EINTR;
     }
     finish(operation, uring::conclude(operation, result, status), ready);
 }
