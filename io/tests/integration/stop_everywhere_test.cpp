@@ -1,6 +1,6 @@
 // A stop request at every suspension point: a program of everything that can be awaited is stopped
-// after k steps of the simulated scheduler, for every k until it ends by itself. Each time all of it
-// must end, with nothing left behind. Thread rule: the test's thread.
+// after k steps of the simulated scheduler, for every k until it ends by itself. Each time all of
+// it must end, with nothing left behind. Thread rule: the test's thread.
 #include "support/raw_operations.hpp"
 #include "support/runtimes.hpp"
 
