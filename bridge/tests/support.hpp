@@ -27,7 +27,23 @@ inline bz::runtime make_simulated(std::uint64_t seed, unsigned threads = 2)
                         .simulation = {.seed = seed}});
 }
 
-/// Allocations made through operator new since the program began; see allocation_count.cpp.
+// A sanitizer brings its own operator new, which has to stay.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BRIDGE_TESTS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BRIDGE_TESTS_SANITIZED 1
+#endif
+#ifdef BRIDGE_TESTS_SANITIZED
+inline constexpr bool counts_allocations = false;
+#else
+inline constexpr bool counts_allocations = true;
+#endif
+
+/// Allocations made through operator new since the program began; 0 unless counts_allocations. See
+/// allocation_count.cpp.
 std::uint64_t allocations() noexcept;
 
 } // namespace test
