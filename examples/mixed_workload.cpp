@@ -3,8 +3,8 @@
 //
 //     mixed_workload [--port P] [--threads N] [--compute C]
 //
-// Request: u32le N, then N bytes: u32le W and N - 4 bytes of payload. Answer: u64le, in the order of
-// the requests. N is 4 to 1 MiB; any other length closes the connection. Port 0: any, printed.
+// Request: u32le N, then N bytes: u32le W and N - 4 bytes of payload. Answer: u64le, in the order
+// of the requests. N is 4 to 1 MiB; any other length closes the connection. Port 0: any, printed.
 // Thread rule: one task per connection; it owns its buffers.
 #include "support/accept_all.hpp"
 #include "support/arguments.hpp"

@@ -26,8 +26,8 @@ namespace
 {
 
 thread_local const pool_core* owner_of_this_thread = nullptr;
-/// The number of the pool after which this thread is named. A thread leaves the arena whenever it is
-/// idle; coming back to the same one must not cost a system call.
+/// The number of the pool after which this thread is named. A thread leaves the arena whenever it
+/// is idle; coming back to the same one must not cost a system call.
 thread_local std::uint64_t named_after = 0;
 std::atomic<std::uint64_t> pools_created{0};
 

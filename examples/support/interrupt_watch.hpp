@@ -1,4 +1,5 @@
-// Ctrl-C as a stop request, with a promise: the process is gone a moment later, whatever it waits for.
+// Ctrl-C as a stop request, with a promise: the process is gone a moment later, whatever it waits
+// for.
 // Thread rule: created by main() before any other thread, destroyed by it after all others.
 #pragma once
 
@@ -12,9 +13,10 @@
 namespace example
 {
 
-/// SIGINT and SIGTERM are blocked in this thread and in those it starts later, and taken by a thread
-/// of the watch. The first one requests a stop and gives the program a grace period for an orderly
-/// end; after that, or at the second one, `last_words` is called and the process ends with 130.
+/// SIGINT and SIGTERM are blocked in this thread and in those it starts later, and taken by a
+/// thread of the watch. The first one requests a stop and gives the program a grace period for an
+/// orderly end; after that, or at the second one, `last_words` is called and the process ends with
+/// 130.
 class interrupt_watch
 {
 public:

@@ -1,4 +1,5 @@
-// How far the work is. Thread rule: any thread; each number is exact, together they are approximate.
+// How far the work is.
+// Thread rule: any thread; each number is exact, together they are approximate.
 #pragma once
 
 #include <atomic>

@@ -15,8 +15,8 @@
 namespace hash_tree
 {
 
-/// A sequence of slots. Whoever fills one calls finish(); write_out() prints the finished ones at the
-/// front. The window bounds how many there are, so that one slow slot at the front holds up the
+/// A sequence of slots. Whoever fills one calls finish(); write_out() prints the finished ones at
+/// the front. The window bounds how many there are, so that one slow slot at the front holds up the
 /// others before their results fill the memory.
 class ordered_output
 {
@@ -40,8 +40,8 @@ public:
     /// A new slot at the end.
     [[nodiscard]] slot& append(blitzio::sync::semaphore::permit room);
 
-    /// A new slot right behind `before`; outside of the window, because what waits for it may be what
-    /// holds the window up.
+    /// A new slot right behind `before`; outside of the window, because what waits for it may be
+    /// what holds the window up.
     [[nodiscard]] slot& insert_behind(slot& before);
 
     void finish(slot& ended);
@@ -49,7 +49,8 @@ public:
     /// No further slots.
     void close();
 
-    /// Prints until it is closed and everything was printed. Errors: those of stdout.
+    /// Prints until it is closed and everything was printed.
+    /// Errors: those of stdout.
     [[nodiscard]] blitzio::task<blitzio::result<void>> write_out();
 
 private:

@@ -29,8 +29,8 @@ public:
 
     void erase();
 
-    /// A message on stderr that waits for nobody: not for a print() that waits for a slow reader, and
-    /// not for a reader of its own.
+    /// A message on stderr that waits for nobody: not for a print() that waits for a slow reader,
+    /// and not for a reader of its own.
     void print_last_words(std::string_view text);
 
 private:

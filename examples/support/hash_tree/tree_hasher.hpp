@@ -19,9 +19,9 @@
 namespace hash_tree
 {
 
-/// The walk cuts the sorted files into batches; at most `jobs` batches are in progress, each with two
-/// stages of memory; finished batches are printed in order. So memory is bounded by the stages, the
-/// window of the output, and the listings of the directories on the walk's path.
+/// The walk cuts the sorted files into batches; at most `jobs` batches are in progress, each with
+/// two stages of memory; finished batches are printed in order. So memory is bounded by the stages,
+/// the window of the output, and the listings of the directories on the walk's path.
 class tree_hasher
 {
 public:

@@ -80,8 +80,8 @@ private:
 /// `call` and its result live in the awaiting frame, so `call` may refer to the frame's variables;
 /// `pool` outlives the await. No allocation of blitzio's.
 /// Cancellation: when a stop is requested before `call` has begun, it is skipped and the result is
-/// operation_canceled. A running `call` is waited for; it is given the task's stop token if it takes
-/// one, and what it returns is what the await gives.
+/// operation_canceled. A running `call` is waited for; it is given the task's stop token if it
+/// takes one, and what it returns is what the await gives.
 /// Errors: no_such_process in a forked child, not_enough_memory. What `call` throws is thrown again
 /// where it is awaited.
 template <class Call>

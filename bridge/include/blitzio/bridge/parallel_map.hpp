@@ -122,8 +122,8 @@ auto make_parallel_map(compute::pool* pool, Range&& range, Function&& function,
 /// gives nothing: all results or an error, never some. R needs only a move constructor.
 ///
 /// `function` runs on several threads at once. A range given as an lvalue is borrowed and must
-/// outlive the await; one given as an rvalue lives in the awaiting frame. Any forward range will do;
-/// random access saves a list of its positions.
+/// outlive the await; one given as an rvalue lives in the awaiting frame. Any forward range will
+/// do; random access saves a list of its positions.
 /// Cancellation: asked between any two elements; then operation_canceled, and the results made so
 /// far are destroyed. A stop after the last element has no effect.
 /// Errors: as compute_on. The first exception thrown by `function` is thrown again where it is

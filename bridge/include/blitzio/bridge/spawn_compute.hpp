@@ -134,9 +134,11 @@ public:
         state_->stop.request_stop(reason);
     }
 
-    /// Awaited once: gives result<T>, or T itself if it is a result. The handle is empty afterwards.
-    /// Cancellation: a stop request of the awaiting task is passed on; the computation is waited for
-    /// in any case. Errors: as compute_on.
+    /// Awaited once: gives result<T>, or T itself if it is a result. The handle is empty
+    /// afterwards.
+    /// Cancellation: a stop request of the awaiting task is passed on; the computation is waited
+    /// for in any case.
+    /// Errors: as compute_on.
     [[nodiscard]] detail::compute_get_operation<T> get() noexcept
     {
         return detail::compute_get_operation<T>(std::exchange(state_, nullptr));
@@ -269,13 +271,14 @@ auto spawn_compute(compute::pool* pool, Call&& call)
 
 } // namespace detail
 
-/// Starts `call()` or `call(stop_token)` on `pool` at once and gives a compute_handle for its result:
+/// Starts `call()` or `call(stop_token)` on `pool` at once and gives a compute_handle for its
+/// result:
 ///     auto pending = spawn_compute(pool, build_index);
 ///     ...
 ///     auto index = co_await pending.get();
-/// One allocation. `call` is kept beside the result, so what it refers to must outlive it. The token
-/// belongs to the handle. A pool that refuses the work shows as the error of get().
-/// Not for simulated runtimes: the computation starts before any runtime is known, on a real thread.
+/// One allocation. `call` is kept beside the result, so what it refers to must outlive it. The
+/// token belongs to the handle. A pool that refuses the work shows as the error of get(). Not for
+/// simulated runtimes: the computation starts before any runtime is known, on a real thread.
 template <class Call>
     requires detail::computable<std::remove_cvref_t<Call>>
 [[nodiscard]] auto spawn_compute(compute::pool& pool, Call&& call)

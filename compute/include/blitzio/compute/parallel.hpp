@@ -203,8 +203,8 @@ private:
 
 } // namespace detail
 
-/// Calls `function(element)` or `function(element, stop_token)` for every element of `range`, on the
-/// threads of the pool that the caller runs on, and gives the results in input order: a
+/// Calls `function(element)` or `function(element, stop_token)` for every element of `range`, on
+/// the threads of the pool that the caller runs on, and gives the results in input order: a
 /// result<std::vector<R>>, or result<void> when `function` gives nothing. `function` is called on
 /// several threads at once. R needs a move constructor, nothing else.
 ///

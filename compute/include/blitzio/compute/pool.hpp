@@ -74,8 +74,8 @@ public:
     [[nodiscard]] unsigned threads() const noexcept;
     [[nodiscard]] std::string_view name() const noexcept;
 
-    /// Processors that the process could use when the pool was created. With a single one, waiting for
-    /// a job without giving way to its thread is pointless.
+    /// Processors that the process could use when the pool was created. With a single one, waiting
+    /// for a job without giving way to its thread is pointless.
     [[nodiscard]] unsigned processors() const noexcept;
 
     /// Jobs that were enqueued and have not ended; exact only while nobody enqueues.
@@ -84,8 +84,8 @@ public:
     /// True when the calling thread is one of this pool's.
     [[nodiscard]] bool owns_current_thread() const noexcept;
 
-    /// Has `work.run` called once on a thread of the pool. Never blocks. On failure (no_such_process
-    /// after fork, not_enough_memory) `work` is not called.
+    /// Has `work.run` called once on a thread of the pool. Never blocks. On failure
+    /// (no_such_process after fork, not_enough_memory) `work` is not called.
     [[nodiscard]] result<void> enqueue(job& work) noexcept;
 
 private:

@@ -1,4 +1,5 @@
-// The part of a computation that does not depend on what is computed: going to the pool, coming back.
+// The part of a computation that does not depend on what is computed: going to the pool, coming
+// back.
 // Thread rule: begin() on a worker; the call on a thread of the pool; the result belongs to the
 // awaiting side once the waiter was continued.
 #pragma once
