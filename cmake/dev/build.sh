@@ -23,17 +23,15 @@ configure()
     printf '%s' "$wanted" >"$build/.configured"
 }
 
-# build_preset PRESET [targets...]
+# build_preset PRESET [targets...]. With BLITZIO_KEEP_GOING every error is shown, not only the first.
 build_preset()
 {
-    local preset="$1"
+    local preset="$1" arguments=()
     shift
     say "building $preset with $cxx"
-    if [ $# -gt 0 ]; then
-        cmake --build "$root/build/$preset" --parallel "$jobs" --target "$@" >&2
-    else
-        cmake --build "$root/build/$preset" --parallel "$jobs" >&2
-    fi
+    [ $# -eq 0 ] || arguments+=(--target "$@")
+    [ -z "${BLITZIO_KEEP_GOING:-}" ] || arguments+=(-- -k 0)
+    cmake --build "$root/build/$preset" --parallel "$jobs" "${arguments[@]}" >&2
 }
 
 # Adds one check that is not a ctest entry to the counts: record NAME COMMAND...

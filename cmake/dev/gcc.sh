@@ -54,7 +54,7 @@ gcc_chroot_test()
         exec chroot "$G" "$@"
     ' chroot-test env -i HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin LC_ALL=C.UTF-8 \
         CCACHE_DIR=/ccache ${CCACHE_MAXSIZE:+CCACHE_MAXSIZE="$CCACHE_MAXSIZE"} \
-        BLITZIO_JOBS="$jobs" ${counts:+BLITZIO_COUNTS="/counts/$(basename "$counts")"} \
+        BLITZIO_JOBS="$jobs" BLITZIO_KEEP_GOING="${BLITZIO_KEEP_GOING:-}" ${counts:+BLITZIO_COUNTS="/counts/$(basename "$counts")"} \
         BLITZIO_INSIDE_CHROOT=1 bash "$root/dev" test "--gcc${version#14}" "$@"
 }
 
