@@ -88,9 +88,9 @@ bz::task<void> make_nasty_tree(std::string root)
             continue;
         }
         EXPECT((co_await fs::create_directory(path)).has_value());
-        for (const std::string& inner : {"b.c", "b/", "b/x", "z", "-"})
+        for (const std::string_view inner : {"b.c", "b/", "b/x", "z", "-"})
         {
-            const std::string below = path + '/' + inner;
+            const std::string below = path + '/' + std::string(inner);
             const bool is_directory = inner.ends_with('/');
             EXPECT(is_directory ? (co_await fs::create_directory(below)).has_value()
                                 : (co_await fs::write_file(below, inner)).has_value());
