@@ -31,13 +31,6 @@ bz::task<void> put(std::string path, std::string_view text)
     EXPECT((co_await fs::write_file(std::move(path), text)).has_value());
 }
 
-/// A braced list beside an await is too much for some releases of GCC; a call is not.
-template <class... Names>
-bool are(const std::vector<std::string>& found, Names... expected)
-{
-    return found == std::vector<std::string>{expected...};
-}
-
 /// Names in the directory, sorted.
 bz::task<std::vector<std::string>> names_in(std::string path)
 {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace fs_tests
 {
@@ -66,6 +67,13 @@ private:
 };
 
 [[nodiscard]] std::string pattern(std::size_t size);
+
+/// A braced list beside an await is too much for some releases of GCC; a call is not.
+template <class... Names>
+bool are(const std::vector<std::string>& found, Names... expected)
+{
+    return found == std::vector<std::string>{expected...};
+}
 
 template <class Outcome>
 bool is(const Outcome& outcome, std::errc code)

@@ -57,7 +57,9 @@ public:
     template <class Source>
     explicit compute_cell(Source&& call) : call_(std::forward<Source>(call))
     {
-        this->run = [](compute::job* job) noexcept { static_cast<compute_cell*>(job)->compute(); };
+        this->run = [](compute::job* item) noexcept {
+            static_cast<compute_cell*>(item)->compute();
+        };
         this->destroy = [](compute_state<value_type>* self) noexcept {
             delete static_cast<compute_cell*>(self);
         };
