@@ -292,6 +292,95 @@ TEST_CASE("epoll stress: two drivers, shared descriptors, cancels from a third t
     test.run();
 }
 
+/// The descriptor lives with one driver, the operations come from the other: an edge may be fetched
+/// after the call that would have blocked and before the operation has been queued.
+TEST_CASE("epoll stress: edges in the moment between trying and waiting", "[epoll][stress]")
+{
+    constexpr std::uint32_t rounds = 20'000;
+    // Three threads that take turns are slow where others use the cores too.
+    const auto enough = std::chrono::steady_clock::now() + 3s;
+    epoll_world world(2);
+    linked_sockets pair(world);
+    std::atomic<bool> ended{false};
+    std::atomic<std::uint32_t> completed{0};
+    std::atomic<std::uint32_t> asked{0};
+
+    // Makes driver 0 the owner.
+    char first = 0;
+    op settling;
+    REQUIRE_FALSE(
+        world.at(0).submit(make_transfer(settling, op_kind::recv, pair.fds[1], &first, 1)));
+    REQUIRE(::write(pair.fds[0], "f", 1) == 1);
+    REQUIRE(wait_for(world.at(0), 1).size() == 1);
+
+    std::thread owner([&] {
+        ready_list ready;
+        while (!ended.load())
+        {
+            world.at(0).poll(ready);
+            while (ready.pop() != nullptr)
+            {
+                completed.fetch_add(1);
+            }
+            std::this_thread::yield();
+        }
+    });
+    std::thread sender([&] {
+        random_source random(5);
+        for (std::uint32_t round = 1; round <= rounds && !ended.load(); ++round)
+        {
+            while (asked.load() != round && !ended.load())
+            {
+                std::this_thread::yield();
+            }
+            // Around the time that a submit takes, so that each of its steps is hit.
+            for (std::uint64_t spins = random.below(600); spins != 0; --spins)
+            {
+                std::atomic_signal_fence(std::memory_order_seq_cst);
+            }
+            static_cast<void>(!::write(pair.fds[0], "x", 1));
+        }
+    });
+    std::uint32_t parked = 0;
+    bool lost = false;
+    for (std::uint32_t round = 1;
+         round <= rounds && !lost && std::chrono::steady_clock::now() < enough; ++round)
+    {
+        char byte = 0;
+        op receiving;
+        make_transfer(receiving, op_kind::recv, pair.fds[1], &byte, 1);
+        asked.store(round);
+        if (world.at(1).submit(receiving))
+        {
+            continue;
+        }
+        ++parked;
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        while (completed.load() != parked && !lost)
+        {
+            lost = std::chrono::steady_clock::now() > deadline;
+            std::this_thread::yield();
+        }
+        if (lost)
+        {
+            // Before its frame goes.
+            ended.store(true);
+            owner.join();
+            static_cast<void>(::write(pair.fds[0], "x", 1) == 1 &&
+                              wait_for(world.at(0), 1).empty());
+        }
+    }
+    ended.store(true);
+    if (owner.joinable())
+    {
+        owner.join();
+    }
+    sender.join();
+    CHECK_FALSE(lost);
+    CHECK(parked > 0);
+    CHECK(world.at(1).in_flight() == 0);
+}
+
 /// Each thread opens, waits, receives and closes; the numbers wander between the two, and with them
 /// events of descriptors that are gone.
 TEST_CASE("epoll stress: numbers that are closed and used again by another thread",
