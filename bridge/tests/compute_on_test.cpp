@@ -370,6 +370,10 @@ TEST_CASE("blocking calls, computing and I/O do not starve each other", "[bridge
 
 TEST_CASE("a forked child is refused", "[bridge][fork]")
 {
+    if (test::is_thread_sanitized)
+    {
+        SKIP("the thread sanitizer cannot follow threads that a forked child starts");
+    }
     bz::compute::pool pool({.threads = 1, .name = "work"});
     {
         auto runtime = test::make_runtime(1);

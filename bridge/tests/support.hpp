@@ -42,6 +42,20 @@ inline constexpr bool counts_allocations = false;
 inline constexpr bool counts_allocations = true;
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BRIDGE_TESTS_THREAD_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define BRIDGE_TESTS_THREAD_SANITIZED 1
+#endif
+#ifdef BRIDGE_TESTS_THREAD_SANITIZED
+inline constexpr bool is_thread_sanitized = true;
+#else
+inline constexpr bool is_thread_sanitized = false;
+#endif
+
 /// Allocations made through operator new since the program began; 0 unless counts_allocations. See
 /// allocation_count.cpp.
 std::uint64_t allocations() noexcept;
