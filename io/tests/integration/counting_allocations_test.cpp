@@ -78,8 +78,9 @@ TEST_CASE("the allocation counter counts", "[counting]")
         SKIP("the sanitizer brings its own operator new");
     }
     const allocation_counter counter;
-    const std::vector<int> allocated(100);
-    CHECK(allocated.size() == 100);
+    // A call of the function itself: the compiler may leave out what a new expression allocates.
+    void* const allocated = ::operator new(100);
+    ::operator delete(allocated);
     CHECK(counter.count() >= 1);
 }
 
