@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <mutex>
 #include <string>
 
 #include <unistd.h>
@@ -34,10 +35,14 @@ int hash_trees(const hash_tree::options& wanted)
 {
     hash_tree::status_line status(!wanted.quiet && isatty(STDERR_FILENO) == 1);
     hash_tree::counters progress;
+    std::once_flag said;
     const auto say_goodbye = [&] {
-        const auto text = "hash_tree: interrupted after " +
-                          std::to_string(progress.files_done.load()) + " files\n";
-        status.print_last_words(text);
+        // The watch's patience may end at the very moment at which the work does.
+        std::call_once(said, [&] {
+            const auto text = "hash_tree: interrupted after " +
+                              std::to_string(progress.files_done.load()) + " files\n";
+            status.print_last_words(text);
+        });
     };
     // Before any other thread, so that all of them leave the signals to it.
     const example::interrupt_watch watch(say_goodbye);

@@ -3,10 +3,11 @@
 // comes from its own per-thread pools.
 #include <blitzio/compute/pool.hpp>
 
-#include "available_processors.hpp"
 #include "fork_guard.hpp"
 #include "pool_core.hpp"
 #include "thread_budget.hpp"
+
+#include <blitzio/io/processors.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -100,7 +101,7 @@ void thread_observer::wait_until_left()
 }
 
 pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
-    : threads_(threads), processors_(available_processors()), name_(std::move(name)),
+    : threads_(threads), processors_(usable_processors().count), name_(std::move(name)),
       generation_(generation),
       // No slot is reserved for callers: nobody but oneTBB's own threads enters the arena.
       arena_(static_cast<int>(threads), 0), observer_(arena_, *this, name_)
@@ -228,8 +229,7 @@ std::expected<pool, pool_error> pool::create(pool_config config)
     unsigned threads = config.threads;
     if (threads == 0)
     {
-        threads =
-            std::clamp(detail::available_processors(), 1u, std::max(detail::threads_left(), 1u));
+        threads = std::clamp(usable_processors().count, 1u, std::max(detail::threads_left(), 1u));
     }
     if (detail::reserve_threads(threads) == 0)
     {

@@ -3,7 +3,7 @@
 // Thread rule: one mutex guards the sum and the control.
 #include "thread_budget.hpp"
 
-#include "available_processors.hpp"
+#include <blitzio/io/processors.hpp>
 
 #include <tbb/global_control.h>
 #include <tbb/info.h>
@@ -55,7 +55,7 @@ budget& process_budget()
 
 unsigned threads_limit() noexcept
 {
-    static const unsigned limit = std::max(threads_max, 4 * available_processors() - 1);
+    static const unsigned limit = std::max(threads_max, 4 * usable_processors().count - 1);
     return limit;
 }
 

@@ -2,7 +2,7 @@
 // Thread rule: each test owns its pools; jobs synchronise through barriers and latches only.
 #include <blitzio/compute/pool.hpp>
 
-#include "available_processors.hpp"
+#include <blitzio/io/processors.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -282,22 +282,8 @@ TEST_CASE("all pools together stay below the limit of the process", "[compute][p
 TEST_CASE("threads = 0 takes what the process may use", "[compute][pool]")
 {
     const pool workers({.threads = 0, .name = "auto"});
-    CHECK(workers.threads() == blitzio::compute::detail::available_processors());
+    CHECK(workers.threads() == blitzio::usable_processors().count);
     CHECK(workers.threads() >= 1);
-}
-
-TEST_CASE("cgroup quotas are rounded up to processors", "[compute][pool]")
-{
-    using blitzio::compute::detail::processors_of_quota;
-    CHECK(processors_of_quota("max 100000") == 0);
-    CHECK(processors_of_quota("") == 0);
-    CHECK(processors_of_quota("-1 100000") == 0);
-    CHECK(processors_of_quota("100000") == 0);
-    CHECK(processors_of_quota("100000 0") == 0);
-    CHECK(processors_of_quota("200000 100000") == 2);
-    CHECK(processors_of_quota("250000 100000\n") == 3);
-    CHECK(processors_of_quota("1 100000") == 1);
-    CHECK(processors_of_quota("9223372036854775807 1") == 1u << 20);
 }
 
 TEST_CASE("there is one default pool", "[compute][pool]")

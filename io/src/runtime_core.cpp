@@ -4,7 +4,8 @@
 #include "driver/sim/sim_backend.hpp"
 #include "limits.hpp"
 #include "threads.hpp"
-#include "topology.hpp"
+
+#include <blitzio/io/processors.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -55,7 +56,7 @@ unsigned choose_worker_count(const runtime_config& config, std::string& explanat
     }
     const auto budget = usable_processors();
     const unsigned count = std::min(budget.count, limits::workers_max);
-    explanation += "workers: " + std::to_string(count) + " (" + budget.reason + ")\n";
+    explanation += "workers: " + std::to_string(count) + " (" + std::string(budget.reason) + ")\n";
     return count;
 }
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "bridge": {"io", "sync", "compute"},
 }
 # Headers of io that carry vocabulary and no scheduler, by file name.
-COMPUTE_OF_IO = {"stop_token.hpp", "result.hpp", "error.hpp"}
+COMPUTE_OF_IO = {"stop_token.hpp", "result.hpp", "error.hpp", "processors.hpp"}
 # The umbrella header names every module; it lies in bridge because nothing depends on bridge.
 UMBRELLA = "bridge/include/blitzio/blitzio.hpp"
 PLATFORM = re.compile(

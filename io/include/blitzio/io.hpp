@@ -2,6 +2,7 @@
 #pragma once
 
 #include <blitzio/io/blocking.hpp>
+#include <blitzio/io/processors.hpp>
 #include <blitzio/io/race.hpp>
 #include <blitzio/io/result.hpp>
 #include <blitzio/io/runtime.hpp>
