@@ -57,7 +57,8 @@ TEST_CASE("values arrive in order and never more than fit are under way")
         static_cast<void>(rt.spawn([&, mine = std::move(sender)]() mutable -> task<void> {
             for (unsigned value = 0; value < 40; ++value)
             {
-                CHECK((co_await mine.send(value)).has_value());
+                const auto accepted = co_await mine.send(value);
+                CHECK(accepted.has_value());
                 ++sent;
                 most = std::max(most, mine.size());
                 co_await yield_times((seed + value) % 3);
@@ -130,7 +131,8 @@ TEST_CASE("waiting senders are served in the order in which they came")
         {
             static_cast<void>(rt.spawn([&, id]() -> task<void> {
                 arrived.push_back(id);
-                CHECK((co_await sender.send(id)).has_value());
+                const auto accepted = co_await sender.send(id);
+                CHECK(accepted.has_value());
             }));
         }
         rt.block_on([&]() -> task<void> {
@@ -159,7 +161,8 @@ TEST_CASE("closing wakes both sides, and what is inside can still be received")
         std::string kept = "kept";
         result<void> waited;
         static_cast<void>(rt.spawn([&]() -> task<void> {
-            CHECK((co_await sender.send("inside")).has_value());
+            const auto accepted = co_await sender.send("inside");
+            CHECK(accepted.has_value());
             waited = co_await sender.send_from(kept);
         }));
         rt.block_on([&]() -> task<void> {
@@ -209,7 +212,8 @@ TEST_CASE("the last handle of a side closes the channel, not an earlier one")
         CHECK_FALSE(ends.sender.is_closed()); // the task has a receiver
         CHECK(ends.sender.try_send(2).has_value());
         ends.sender = {};
-        CHECK(co_await std::move(waiting) == 3);
+        const auto given = co_await std::move(waiting);
+        CHECK(given == 3);
     });
 }
 
@@ -303,8 +307,10 @@ TEST_CASE("a task that never suspends in a channel gives others a turn")
         // With no limit this would never end: every operation is ready at once.
         while (!other_ran)
         {
-            CHECK((co_await sender.send(1)).has_value());
-            CHECK((co_await receiver.receive()).has_value());
+            const auto accepted = co_await sender.send(1);
+            CHECK(accepted.has_value());
+            const auto given = co_await receiver.receive();
+            CHECK(given.has_value());
         }
         co_await std::move(other);
     });

@@ -216,7 +216,8 @@ TEST_CASE("an event may be destroyed as soon as the wait has succeeded")
         {
             auto ready = std::make_unique<sync::event>();
             setter.hand(*ready);
-            CHECK((co_await ready->wait()).has_value());
+            const auto waited = co_await ready->wait();
+            CHECK(waited.has_value());
         }
     });
 }
@@ -230,7 +231,8 @@ TEST_CASE("a latch may be destroyed as soon as the wait has succeeded")
         {
             auto done = std::make_unique<sync::latch>(2);
             counter.hand(*done);
-            CHECK((co_await done->arrive_and_wait()).has_value());
+            const auto waited = co_await done->arrive_and_wait();
+            CHECK(waited.has_value());
         }
     });
 }
@@ -249,7 +251,8 @@ TEST_CASE("a thread outside the runtime sets an event")
     });
     rt.block_on([&]() -> task<void> {
         there.set();
-        CHECK((co_await back.wait()).has_value());
+        const auto waited = co_await back.wait();
+        CHECK(waited.has_value());
     });
     outside.join();
     REQUIRE(back.is_set());

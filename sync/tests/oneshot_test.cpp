@@ -259,7 +259,8 @@ TEST_CASE("a receiver that is cancelled by another thread gets the value later a
         waiting.request_stop(); // while the wait begins, waits, or ends
         auto outcome = rt.block_on([&]() -> task<result<unsigned>> {
             auto first = co_await std::move(waiting);
-            CHECK(co_await std::move(sending));
+            const auto sent = co_await std::move(sending);
+            CHECK(sent);
             co_return first;
         });
         if (!outcome)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the includes of every module to the dependency direction of the design.
+"""Holds every module to the dependency direction of the design, and its tests to what GCC compiles rightly.
 
     check_layers.py ROOT        scan the modules under ROOT; exit code 1 and one line per broken rule
     check_layers.py --self-test show that each rule can fail
@@ -9,6 +9,8 @@ Rules:
   2. compute includes of io nothing but the headers named in COMPUTE_OF_IO.
   3. oneTBB is included by compute and bridge only; liburing by the io_uring driver only.
   4. A public header includes no platform header.
+  5. A test does not await inside a Catch2 check: name the result first. The check names its expression again in
+     `while (false && expression)`, and GCC 13 and 14 run the await there, too (a value is received twice).
 """
 
 import pathlib
@@ -37,10 +39,32 @@ INCLUDE = re.compile(r'^\s*#\s*(?:include|include_next)\s*([<"])([^>"]+)[>"]', r
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
+CHECK_MACRO = re.compile(r"\b(?:CHECK|REQUIRE)\w*\s*\(")
+
+
+def without_comments(path):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return COMMENT.sub(lambda match: "\n" * match.group(0).count("\n"), text)
+
+
+def awaiting_checks(path):
+    """Yields the line number of each check that awaits, other than in a lambda of its own."""
+    text = without_comments(path)
+    for match in CHECK_MACRO.finditer(text):
+        parentheses, braces, argument = 0, 0, ""
+        for character in text[match.end() - 1 :]:
+            parentheses += {"(": 1, ")": -1}.get(character, 0)
+            braces += {"{": 1, "}": -1}.get(character, 0)
+            argument += character if braces == 0 else ""
+            if parentheses == 0:
+                break
+        if "co_await" in argument:
+            yield text.count("\n", 0, match.start()) + 1
+
+
 def included(path):
     """Yields (line number, spelled path) of each include outside comments."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    text = COMMENT.sub(lambda match: "\n" * match.group(0).count("\n"), text)
+    text = without_comments(path)
     for match in INCLUDE.finditer(text):
         yield text.count("\n", 0, match.start(2)) + 1, match.group(2)
 
@@ -72,6 +96,9 @@ def breaches_of(root, module, path):
             yield breach("liburing belongs to the io_uring driver")
         if public and PLATFORM.match(spelled):
             yield breach("a public header includes no platform header")
+    if in_tests:
+        for line in awaiting_checks(path):
+            yield f"{relative}:{line}: a check that awaits: name the result first"
 
 
 def scan(root):
@@ -109,6 +136,11 @@ CASES = [
     ("bridge/src/b.cpp", "#include <blitzio/fs/file.hpp>\n", True),
     (UMBRELLA, "#include <blitzio/fs.hpp>\n#include <blitzio/net.hpp>\n", False),
     ("net/src/c.cpp", "#include <blitzio/blitzio.hpp>\n", True),
+    ("net/tests/a.cpp", "CHECK((co_await read(f(1))) == 2);\n", True),
+    ("net/tests/b.cpp", "REQUIRE_FALSE(\n  co_await read());\n", True),
+    ("net/tests/c.cpp", "const auto got = co_await read();\nCHECK(got);\n", False),
+    ("net/tests/d.cpp", "REQUIRE(run([]() -> task<> { co_await read(); }));\n", False),
+    ("net/tests/e.cpp", "// CHECK(co_await read());\n", False),
 ]
 
 
