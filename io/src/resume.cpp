@@ -1,6 +1,9 @@
 // Continuing coroutines with a bounded stack. Thread rule: any thread; the state is per thread.
 #include <blitzio/io/detail/resume.hpp>
 
+#include <blitzio/io/detail/assert.hpp>
+#include <blitzio/io/detail/waiter.hpp>
+
 #include "limits.hpp"
 
 #include <utility>
@@ -11,13 +14,31 @@ namespace blitzio::detail
 namespace
 {
 
+/// What is put off waits here for the innermost resume(), which every caller reaches before anybody
+/// can put off a second one.
 struct transfer_state
 {
     unsigned remaining = limits::transfer_depth_max;
     std::coroutine_handle<> deferred;
+    waiter deferred_waiter;
 };
 
 constinit thread_local transfer_state transfers;
+
+/// The next thing that was put off; null: nothing.
+std::coroutine_handle<> take_deferred(transfer_state& state) noexcept
+{
+    state.remaining = limits::transfer_depth_max;
+    if (state.deferred)
+    {
+        return std::exchange(state.deferred, nullptr);
+    }
+    if (state.deferred_waiter)
+    {
+        return std::exchange(state.deferred_waiter, {})();
+    }
+    return nullptr;
+}
 
 } // namespace
 
@@ -26,12 +47,11 @@ void resume(std::coroutine_handle<> coroutine) noexcept
     // An inner resume() gets a budget of its own: how deep those nest is bounded by the program's
     // own nesting of combinators, not by how long it runs.
     const unsigned outer = std::exchange(transfers.remaining, limits::transfer_depth_max);
-    coroutine.resume();
-    while (transfers.deferred)
+    do
     {
-        transfers.remaining = limits::transfer_depth_max;
-        std::exchange(transfers.deferred, nullptr).resume();
-    }
+        coroutine.resume();
+        coroutine = take_deferred(transfers);
+    } while (coroutine);
     transfers.remaining = outer;
 }
 
@@ -42,7 +62,20 @@ std::coroutine_handle<> transfer_bounded(std::coroutine_handle<> next) noexcept
         --transfers.remaining;
         return next;
     }
+    BLITZIO_ASSERT(!transfers.deferred);
     transfers.deferred = next;
+    return std::noop_coroutine();
+}
+
+std::coroutine_handle<> complete_bounded(waiter who) noexcept
+{
+    if (transfers.remaining > 0)
+    {
+        --transfers.remaining;
+        return who();
+    }
+    BLITZIO_ASSERT(!transfers.deferred_waiter);
+    transfers.deferred_waiter = who;
     return std::noop_coroutine();
 }
 

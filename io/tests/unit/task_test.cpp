@@ -177,6 +177,43 @@ TEST_CASE("a long chain of tasks that finish one after the other unwinds in boun
     REQUIRE(runtime.block_on(recursion::descend(depth)) == depth);
 }
 
+TEST_CASE("an error passes through a chain of try_ of any length in bounded stack",
+          "[task][try][stack]")
+{
+    blitzio::runtime runtime({.io_threads = 1, .thread_stack_bytes = 256 * 1024});
+    struct recursion
+    {
+        static blitzio::task<blitzio::result<long>> descend(long depth, bool wait)
+        {
+            if (depth == 0)
+            {
+                if (wait)
+                {
+                    co_await blitzio::yield();
+                }
+                co_return blitzio::fail(std::errc::io_error);
+            }
+            co_return 1 + co_await blitzio::try_(descend(depth - 1, wait));
+        }
+
+        /// Above the chain somebody goes on.
+        static blitzio::task<std::error_code> ask(long depth, bool wait)
+        {
+            const auto outcome = co_await descend(depth, wait);
+            co_await blitzio::yield();
+            co_return outcome.error();
+        }
+    };
+    // Around every bound that a part of the chain may have.
+    for (long depth = 0; depth < 150; ++depth)
+    {
+        CAPTURE(depth);
+        REQUIRE(runtime.block_on(recursion::ask(depth, true)) == std::errc::io_error);
+        REQUIRE(runtime.block_on(recursion::ask(depth, false)) == std::errc::io_error);
+    }
+    REQUIRE(runtime.block_on(recursion::ask(100'000, true)) == std::errc::io_error);
+}
+
 TEST_CASE("combinators of ready tasks in a loop do not grow the stack", "[task][stack]")
 {
     blitzio::runtime runtime({.io_threads = 1, .thread_stack_bytes = 256 * 1024});

@@ -75,9 +75,8 @@ public:
         {
             static_assert(detail::has_environment<Promise>,
                           "blitzio tasks are awaited in blitzio::task coroutines");
-            auto& promise = awaited_.coroutine_.promise();
-            promise.set_environment(awaiting.promise().env(), detail::waiter::of(awaiting));
-            return detail::transfer(awaited_.coroutine_);
+            return detail::transfer(
+                awaited_.begin(awaiting.promise().env(), detail::waiter::of(awaiting)));
         }
 
         T await_resume()
@@ -97,9 +96,15 @@ public:
     /// The operation protocol, for combinators: runs until the first suspension.
     [[nodiscard]] bool start(const task_env& env, detail::waiter who) noexcept
     {
-        coroutine_.promise().set_environment(env, who);
-        detail::resume(coroutine_);
+        detail::resume(begin(env, who));
         return true;
+    }
+
+    /// start() for an awaiter that can transfer: returns the coroutine to go on with.
+    [[nodiscard]] std::coroutine_handle<> begin(const task_env& env, detail::waiter who) noexcept
+    {
+        coroutine_.promise().set_environment(env, who);
+        return coroutine_;
     }
 
     /// The result of a finished task; destroys the frame first.

@@ -25,7 +25,7 @@ std::coroutine_handle<> finish_with_error(std::coroutine_handle<Promise> corouti
     static_assert(is_result<typename Promise::value_type>,
                   "try_ needs a coroutine that returns task<result<T>>");
     coroutine.promise().outcome().emplace_value(std::unexpected<std::error_code>(error));
-    return coroutine.promise().mark_finished();
+    return coroutine.promise().mark_failed();
 }
 
 /// try_ of a result that is there already.
@@ -47,7 +47,7 @@ public:
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept
     {
-        return finish_with_error(awaiting, outcome_.error());
+        return transfer(finish_with_error(awaiting, outcome_.error()));
     }
 
     T await_resume()
@@ -89,11 +89,19 @@ public:
                 return static_cast<try_operation_awaiter*>(self)->template on_finished<Promise>();
             },
             this};
-        if (operation_.start(awaiting.promise().env(), finished))
+        const task_env& env = awaiting.promise().env();
+        if constexpr (transferable<Operation>)
         {
-            return std::noop_coroutine();
+            return transfer(operation_.begin(env, finished));
         }
-        return on_finished<Promise>();
+        else
+        {
+            if (operation_.start(env, finished))
+            {
+                return std::noop_coroutine();
+            }
+            return transfer(on_finished<Promise>());
+        }
     }
 
     auto await_resume()
@@ -113,7 +121,7 @@ private:
         auto awaiting = std::coroutine_handle<Promise>::from_address(awaiting_.address());
         if (outcome_.has_exception() || outcome_.value().has_value())
         {
-            return transfer(awaiting);
+            return awaiting;
         }
         return finish_with_error(awaiting, outcome_.value().error());
     }

@@ -43,6 +43,12 @@ concept startable = requires(Operation& operation, const task_env& env, waiter w
     operation.await_resume();
 };
 
+/// A task: whoever awaits it goes on with its coroutine instead of starting it on top of its own.
+template <class Operation>
+concept transferable = requires(Operation& operation, const task_env& env, waiter who) {
+    { operation.begin(env, who) } noexcept -> std::same_as<std::coroutine_handle<>>;
+};
+
 } // namespace detail
 
 /// Anything a blitzio task can co_await and a combinator can run: operations and tasks.

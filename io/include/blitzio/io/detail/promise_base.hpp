@@ -60,7 +60,14 @@ public:
     [[nodiscard]] std::coroutine_handle<> mark_finished() noexcept
     {
         finished_ = true;
-        return transfer(continuation_());
+        return continuation_();
+    }
+
+    /// The same for a coroutine that ends at a try_, whose waiters may be a long chain of those.
+    [[nodiscard]] std::coroutine_handle<> mark_failed() noexcept
+    {
+        finished_ = true;
+        return complete_bounded(continuation_);
     }
 
     struct final_awaiter
@@ -73,7 +80,7 @@ public:
         template <class Promise>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept
         {
-            return ended.promise().mark_finished();
+            return transfer(ended.promise().mark_finished());
         }
 
         void await_resume() const noexcept {}
