@@ -5,6 +5,8 @@
 #include "limits.hpp"
 #include "runtime_core.hpp"
 
+#include <blitzio/io/detail/assert.hpp>
+
 #include <algorithm>
 
 namespace blitzio::detail
@@ -106,6 +108,8 @@ void worker::post(runnable& item) noexcept
 
 void worker::cancel_op(op& operation) noexcept
 {
+    // A driver belongs to one thread.
+    BLITZIO_ASSERT(current_worker() == this);
     ready_list ready;
     if (operation.state.is_terminal())
     {
@@ -153,7 +157,8 @@ void worker::take_inbox() noexcept
     while (item != nullptr)
     {
         runnable* const following = item->next;
-        push_one(*item);
+        // Here and now: in the local queue a neighbour could steal what must run on this thread.
+        item->run(item);
         item = following;
     }
 }

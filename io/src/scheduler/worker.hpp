@@ -70,7 +70,8 @@ public:
     }
 
     // --- any thread
-    /// Runs `item` on this worker.
+    /// Runs `item` on this worker between two tasks. It is not a task: it must be short and continue
+    /// no coroutine.
     void post(runnable& item) noexcept;
     [[nodiscard]] bool has_stealable_work() const noexcept;
     [[nodiscard]] driver& io() noexcept
