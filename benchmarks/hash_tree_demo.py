@@ -9,6 +9,7 @@ Exit code 1 when the output differs from sha256sum's or a line does not check.
 """
 
 import argparse
+import datetime
 import json
 import os
 import pathlib
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from machine import describe_machine
 
 FILES_MIN = 20_000
 DEFAULT_PATHS = ("/usr/include", "/usr/lib", "/usr/share/doc")
@@ -147,8 +150,12 @@ def main():
     for sentence in wrong:
         print(f"WRONG: {sentence}")
     if options.json:
-        figures = {"paths": paths, "files": files, "bytes": size, "checked": good, "wrong": wrong, "exit_code": code,
-                   "seconds": seconds, "peak_kib": peaks, "start_kib": start_kib, "ratio": ratio}
+        now = datetime.datetime.now(datetime.timezone.utc)
+        figures = {
+            "date": now.isoformat(timespec="seconds"), "machine": describe_machine(),
+            "paths": paths, "files": files, "bytes": size, "checked": good, "wrong": wrong, "exit_code": code,
+            "seconds": seconds, "peak_kib": peaks, "start_kib": start_kib, "ratio": ratio,
+        }
         pathlib.Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
     return 1 if wrong else 0
 

@@ -8,12 +8,14 @@ Exit status: 0 all measured and every answer right; 1 a contestant failed or ans
 import argparse
 import datetime
 import json
-import os
 import pathlib
 import sys
 import time
 
 from harness import build, cells, measure, report
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from machine import describe_machine  # noqa: E402
 
 DISTURBED_SHARE = 0.12
 
@@ -42,23 +44,6 @@ def parse_arguments():
         "--show", type=pathlib.Path, metavar="FILE.json", help="print the tables of an earlier run"
     )
     return parser.parse_args()
-
-
-def describe_machine():
-    cpu = "unknown CPU"
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    system = os.uname()
-    return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": memory,
-        "kernel": system.release,
-        "architecture": system.machine,
-    }
 
 
 class Session:
