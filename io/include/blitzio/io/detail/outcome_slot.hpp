@@ -2,6 +2,8 @@
 // Thread rule: one thread at a time; handing it over is the owner's business.
 #pragma once
 
+#include <blitzio/io/detail/assert.hpp>
+
 #include <exception>
 #include <memory>
 #include <new>
@@ -82,7 +84,7 @@ public:
         return exception_;
     }
 
-    /// The value, or the exception thrown again. Empties the slot.
+    /// The value, or the exception thrown again. Empties the slot, which must not be empty.
     T take()
     {
         if (state_ == state::exception)
@@ -91,14 +93,15 @@ public:
             clear();
             std::rethrow_exception(std::move(error));
         }
-        if constexpr (std::is_void_v<T>)
+        BLITZIO_ASSERT(state_ == state::value);
+        if (state_ != state::value)
         {
-            clear();
+            std::unreachable(); // else GCC sees a way on which the value is not initialised
         }
-        else
+        const emptying after_return{*this};
+        if constexpr (!std::is_void_v<T>)
         {
-            outcome_slot emptied(std::move(*this));
-            return std::move(emptied.value_);
+            return std::move(value_);
         }
     }
 
@@ -121,6 +124,15 @@ private:
         empty,
         value,
         exception,
+    };
+
+    struct emptying
+    {
+        outcome_slot& slot;
+        ~emptying()
+        {
+            slot.clear();
+        }
     };
 
     void take_from(outcome_slot& other) noexcept
