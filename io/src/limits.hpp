@@ -20,8 +20,15 @@ inline constexpr unsigned completion_budget = 128;
 /// own queue has work. A prime, so that it does not fall into step with a program's own rhythm.
 inline constexpr std::uint32_t tick_interval = 61;
 
+/// Entries of a lone worker's run queue that it keeps after a burst (1 MiB of pointers).
+inline constexpr std::size_t run_queue_kept = 128 * 1024;
+
 /// How often the task woken last may run next before the queue gets its turn.
 inline constexpr unsigned lifo_streak_max = 3;
+
+/// Spawned tasks that run inside the call that joins them, one inside the other. A program that
+/// divides its work by spawning comes this deep on the stack, as it would with plain calls.
+inline constexpr unsigned nested_runs_max = 16;
 
 /// Workers of one runtime: the width of the idle set.
 inline constexpr unsigned workers_max = 256;
@@ -37,9 +44,16 @@ inline constexpr unsigned completions_per_entry = 8;
 /// Bytes of one read or write: the kernel's own bound is slightly below 2 GiB.
 inline constexpr std::size_t transfer_bytes_max = 0x7ffff000;
 
-/// Frames of one size that a thread keeps for itself, in bytes, and the largest frame kept.
+/// Frames of one size that a thread keeps for itself, in bytes.
 inline constexpr std::size_t frame_cache_bytes = 32 * 1024;
-inline constexpr std::size_t pooled_frame_bytes_max = 4096;
+
+/// Batches of frames that the depot keeps as they came from the threads, over all sizes. What is
+/// beyond goes back to the chunks, and from there to the system.
+inline constexpr std::size_t frame_batch_bytes_max = std::size_t{64} * 1024 * 1024;
+
+/// What frames are carved from, and how many empty ones (32 MiB) are kept for the next burst.
+inline constexpr std::size_t frame_chunk_bytes = 256 * 1024;
+inline constexpr std::size_t frame_chunks_spare_max = 128;
 
 /// How long a runtime that is being destroyed waits before it names the tasks that did not stop.
 inline constexpr int shutdown_report_seconds = 10;

@@ -1,15 +1,15 @@
-// Size classes of 64 bytes with a cache per thread and a shared depot.
-// Thread rule: any thread. A cache is touched by its thread only; the depot has a mutex per class.
+// The slow paths of the frame pool: a thread's cache meets the depot.
+// Thread rule: any thread. A cache is touched by its thread only.
 //
-// Frames die on other threads than they were born on whenever tasks are stolen, so a thread whose
-// cache is full hands half of it to the depot in one step, and a thread whose cache is empty takes a
-// batch from there. With a sanitizer every frame goes to the system, so that use after free shows.
+// Frames die on other threads than they were born on whenever tasks are stolen, so a thread that has
+// two whole batches hands one to the depot, and a thread that has none takes one from there; nobody
+// walks through a batch. With a sanitizer every frame goes to the system, so that use after free shows:
+// then no cache ever has room, and the fast paths always end here.
 #include <blitzio/io/detail/frame_pool.hpp>
 
 #include "limits.hpp"
+#include "memory/frame_depot.hpp"
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <mutex>
 #include <new>
@@ -30,228 +30,200 @@
 namespace blitzio::detail
 {
 
+constinit thread_local frame_cache this_threads_frames;
+
 namespace
 {
 
-constexpr std::size_t class_bytes = 64;
-constexpr std::size_t class_count = limits::pooled_frame_bytes_max / class_bytes;
+/// Frames that went to the system directly.
+std::atomic<std::int64_t> system_frames{0};
 
-struct free_frame
+/// Links a thread's cache for live_frames(), and empties it when the thread ends.
+class cache_registration
 {
-    free_frame* next;
-};
-
-struct free_list
-{
-    free_frame* head = nullptr;
-    std::size_t count = 0;
-
-    void push(free_frame* frame) noexcept
+public:
+    cache_registration() noexcept : cache_(this_threads_frames)
     {
-        frame->next = head;
-        head = frame;
-        ++count;
-    }
-
-    free_frame* pop() noexcept
-    {
-        free_frame* const frame = head;
-        head = frame->next;
-        --count;
-        return frame;
-    }
-};
-
-constexpr std::size_t cached_max(std::size_t size_class) noexcept
-{
-    return std::max<std::size_t>(8, limits::frame_cache_bytes / ((size_class + 1) * class_bytes));
-}
-
-/// Frames beyond the threads' caches. Trivially destructible: it outlives every thread.
-struct depot
-{
-    struct shelf
-    {
-        std::mutex mutex;
-        free_list frames;
-    };
-    std::array<shelf, class_count> shelves;
-    /// Of threads that have ended.
-    std::atomic<std::int64_t> retired_live{0};
-    std::mutex threads_mutex;
-    struct thread_cache* threads = nullptr;
-};
-
-depot& shared_depot() noexcept
-{
-    // Never destroyed: threads may end after static destruction has begun.
-    static depot* const instance = new depot;
-    return *instance;
-}
-
-struct thread_cache
-{
-    std::array<free_list, class_count> lists{};
-    /// Frames taken minus frames given back here; written by the owner, read by anyone.
-    std::atomic<std::int64_t> live{0};
-    thread_cache* previous = nullptr;
-    thread_cache* following = nullptr;
-    bool registered = false;
-};
-
-constinit thread_local thread_cache cache;
-
-void retire_cache() noexcept;
-
-/// Exists only to be destroyed with its thread.
-struct cache_retirement
-{
-    bool armed = false;
-    ~cache_retirement()
-    {
-        if (armed)
+        for (std::size_t index = 0; index < frame_classes::count; ++index)
         {
-            retire_cache();
+            cache_.lists[index].room.store(frame_depot::batch_frames(index),
+                                           std::memory_order_relaxed);
         }
+        const std::lock_guard lock(mutex());
+        following_ = first;
+        if (first != nullptr)
+        {
+            first->previous_ = this;
+        }
+        first = this;
     }
+
+    cache_registration(const cache_registration&) = delete;
+    cache_registration& operator=(const cache_registration&) = delete;
+
+    ~cache_registration()
+    {
+        {
+            const std::lock_guard lock(mutex());
+            (previous_ != nullptr ? previous_->following_ : first) = following_;
+            if (following_ != nullptr)
+            {
+                following_->previous_ = previous_;
+            }
+        }
+        for (std::size_t index = 0; index < frame_classes::count; ++index)
+        {
+            auto& list = cache_.lists[index];
+            // What the thread's remaining destructors free goes to the depot one by one.
+            list.room.store(0, std::memory_order_relaxed);
+            if (free_frame* const latest = list.latest.exchange(nullptr, std::memory_order_relaxed))
+            {
+                latest->next = list.head;
+                list.head = latest;
+            }
+            if (list.head != nullptr)
+            {
+                frame_depot::instance().give(index, list.head);
+                list.head = nullptr;
+            }
+            if (free_frame* const spare =
+                    cache_.spares[index].exchange(nullptr, std::memory_order_relaxed))
+            {
+                frame_depot::instance().give_batch(index, spare);
+            }
+        }
+        has_ended = true;
+    }
+
+    /// Registers this thread on its first call. False: the thread is ending and caches nothing.
+    static bool ensure()
+    {
+        if (has_ended)
+        {
+            return false;
+        }
+        thread_local cache_registration registration;
+        static_cast<void>(&registration);
+        return true;
+    }
+
+    /// Frames in the caches of all threads.
+    static std::int64_t cached_frames() noexcept
+    {
+        const std::lock_guard lock(mutex());
+        std::int64_t total = 0;
+        for (const auto* entry = first; entry != nullptr; entry = entry->following_)
+        {
+            for (std::size_t index = 0; index < frame_classes::count; ++index)
+            {
+                const auto& list = entry->cache_.lists[index];
+                const std::int64_t batch = frame_depot::batch_frames(index);
+                const bool has_spare =
+                    entry->cache_.spares[index].load(std::memory_order_relaxed) != nullptr;
+                total += batch - list.room.load(std::memory_order_relaxed) +
+                         (list.latest.load(std::memory_order_relaxed) != nullptr ? 1 : 0) +
+                         (has_spare ? batch : 0);
+            }
+        }
+        return total;
+    }
+
+private:
+    static std::mutex& mutex() noexcept
+    {
+        // Never destroyed: threads may end after static destruction has begun.
+        static auto* const only = new std::mutex;
+        return *only;
+    }
+
+    static inline cache_registration* first = nullptr; // guarded by mutex()
+    static inline constinit thread_local bool has_ended = false;
+
+    frame_cache& cache_;
+    cache_registration* previous_ = nullptr;
+    cache_registration* following_ = nullptr;
 };
 
-thread_local cache_retirement retirement;
-
-void register_cache() noexcept
+/// Called with an empty list.
+void* refill(std::size_t size_class)
 {
-    retirement.armed = true;
-    cache.registered = true;
-    auto& shared = shared_depot();
-    const std::lock_guard lock(shared.threads_mutex);
-    cache.following = shared.threads;
-    if (shared.threads != nullptr)
+    if (!cache_registration::ensure())
     {
-        shared.threads->previous = &cache;
+        return frame_depot::instance().take_one(size_class);
     }
-    shared.threads = &cache;
+    auto& list = this_threads_frames.lists[size_class];
+    frame_chain batch{
+        .head = this_threads_frames.spares[size_class].exchange(nullptr, std::memory_order_relaxed),
+        .count = frame_depot::batch_frames(size_class)};
+    if (batch.head == nullptr)
+    {
+        batch = frame_depot::instance().take_batch(size_class);
+    }
+    list.head = batch.head->next;
+    list.room.store(frame_depot::batch_frames(size_class) - (batch.count - 1),
+                    std::memory_order_relaxed);
+    return batch.head;
 }
 
-/// Moves up to `count` frames of one class between two lists.
-void move_frames(free_list& from, free_list& to, std::size_t count) noexcept
+/// Called with a list that has no room: because it is full, or because there is no cache.
+void spill(std::size_t size_class, free_frame& freed) noexcept
 {
-    for (; count > 0 && from.head != nullptr; --count)
+    if (!cache_registration::ensure())
     {
-        to.push(from.pop());
+        freed.next = nullptr;
+        frame_depot::instance().give(size_class, &freed);
+        return;
     }
-}
-
-void retire_cache() noexcept
-{
-    auto& shared = shared_depot();
-    for (std::size_t index = 0; index < class_count; ++index)
+    auto& list = this_threads_frames.lists[size_class];
+    std::uint32_t room = list.room.load(std::memory_order_relaxed);
+    if (room == 0)
     {
-        auto& shelf = shared.shelves[index];
-        const std::lock_guard lock(shelf.mutex);
-        move_frames(cache.lists[index], shelf.frames, cache.lists[index].count);
+        auto& spare = this_threads_frames.spares[size_class];
+        if (free_frame* const older = spare.load(std::memory_order_relaxed); older != nullptr)
+        {
+            frame_depot::instance().give_batch(size_class, older);
+        }
+        spare.store(std::exchange(list.head, nullptr), std::memory_order_relaxed);
+        room = frame_depot::batch_frames(size_class);
     }
-    const std::lock_guard lock(shared.threads_mutex);
-    (cache.previous != nullptr ? cache.previous->following : shared.threads) = cache.following;
-    if (cache.following != nullptr)
-    {
-        cache.following->previous = cache.previous;
-    }
-    shared.retired_live.fetch_add(cache.live.load(std::memory_order_relaxed),
-                                  std::memory_order_relaxed);
-    cache.live.store(0, std::memory_order_relaxed);
-    cache.registered = false;
-}
-
-void count_live(std::int64_t change) noexcept
-{
-    if (!cache.registered)
-    {
-        register_cache();
-    }
-    // One writer: a load and a store instead of a read-modify-write.
-    cache.live.store(cache.live.load(std::memory_order_relaxed) + change,
-                     std::memory_order_relaxed);
-}
-
-[[gnu::noinline]] void* refill(std::size_t size_class)
-{
-    auto& shelf = shared_depot().shelves[size_class];
-    auto& mine = cache.lists[size_class];
-    {
-        const std::lock_guard lock(shelf.mutex);
-        move_frames(shelf.frames, mine, cached_max(size_class) / 2);
-    }
-    return mine.head != nullptr ? mine.pop() : ::operator new((size_class + 1) * class_bytes);
-}
-
-[[gnu::noinline]] void spill(std::size_t size_class) noexcept
-{
-    auto& shelf = shared_depot().shelves[size_class];
-    auto& mine = cache.lists[size_class];
-    free_list surplus;
-    {
-        const std::lock_guard lock(shelf.mutex);
-        // The depot keeps as much as four threads would; what is beyond goes back to the system.
-        auto& target = shelf.frames.count < 4 * cached_max(size_class) ? shelf.frames : surplus;
-        move_frames(mine, target, cached_max(size_class) / 2);
-    }
-    while (surplus.head != nullptr)
-    {
-        ::operator delete(surplus.pop());
-    }
+    freed.next = list.head;
+    list.head = &freed;
+    list.room.store(room - 1, std::memory_order_relaxed);
 }
 
 constexpr bool is_pooled(std::size_t bytes) noexcept
 {
-    return BLITZIO_POOL_FRAMES != 0 && bytes <= limits::pooled_frame_bytes_max && bytes != 0;
+    return BLITZIO_POOL_FRAMES != 0 && frame_classes::has(bytes);
 }
 
 } // namespace
 
-void* allocate_frame(std::size_t bytes)
+[[gnu::noinline]] void* allocate_frame_slowly(std::size_t bytes)
 {
-    void* memory = nullptr;
     if (is_pooled(bytes))
     {
-        const std::size_t size_class = (bytes - 1) / class_bytes;
-        auto& list = cache.lists[size_class];
-        memory = list.head != nullptr ? list.pop() : refill(size_class);
+        return refill(frame_classes::of(bytes));
     }
-    else
-    {
-        memory = ::operator new(bytes);
-    }
-    count_live(1);
+    void* const memory = ::operator new(bytes);
+    system_frames.fetch_add(1, std::memory_order_relaxed);
     return memory;
 }
 
-void deallocate_frame(void* memory, std::size_t bytes) noexcept
+[[gnu::noinline]] void deallocate_frame_slowly(void* memory, std::size_t bytes) noexcept
 {
-    count_live(-1);
-    if (!is_pooled(bytes))
+    if (is_pooled(bytes))
     {
-        ::operator delete(memory);
+        spill(frame_classes::of(bytes), *static_cast<free_frame*>(memory));
         return;
     }
-    const std::size_t size_class = (bytes - 1) / class_bytes;
-    auto& list = cache.lists[size_class];
-    list.push(static_cast<free_frame*>(memory));
-    if (list.count > cached_max(size_class))
-    {
-        spill(size_class);
-    }
+    system_frames.fetch_sub(1, std::memory_order_relaxed);
+    ::operator delete(memory);
 }
 
 std::int64_t live_frames() noexcept
 {
-    auto& shared = shared_depot();
-    const std::lock_guard lock(shared.threads_mutex);
-    std::int64_t total = shared.retired_live.load(std::memory_order_relaxed);
-    for (const thread_cache* entry = shared.threads; entry != nullptr; entry = entry->following)
-    {
-        total += entry->live.load(std::memory_order_relaxed);
-    }
-    return total;
+    return system_frames.load(std::memory_order_relaxed) +
+           frame_depot::instance().frames_outside() - cache_registration::cached_frames();
 }
 
 } // namespace blitzio::detail
