@@ -34,6 +34,27 @@ void blocking_waiter::wait(runtime_core& runtime)
     changed_.wait(lock, [this] { return finished_; });
 }
 
+worker& require_worker(runtime_core& runtime, unsigned index)
+{
+    if (index >= runtime.worker_count())
+    {
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "runtime::spawn_on: worker " + std::to_string(index) + " of " +
+                                    std::to_string(runtime.worker_count()));
+    }
+    return runtime.worker_at(index);
+}
+
+worker& require_this_worker(runtime_core& runtime)
+{
+    worker* const here = current_worker();
+    if (here == nullptr || &here->core() != &runtime)
+    {
+        throw std::system_error(make_error_code(io_errc::not_on_worker), "runtime::spawn_local");
+    }
+    return *here;
+}
+
 waiter blocking_waiter::as_waiter() noexcept
 {
     return {[](void* self) noexcept -> std::coroutine_handle<> {
@@ -49,6 +70,11 @@ waiter blocking_waiter::as_waiter() noexcept
 }
 
 } // namespace detail
+
+unsigned runtime::worker_count() const noexcept
+{
+    return core_->worker_count();
+}
 
 void runtime::core_deleter::operator()(detail::runtime_core* core) const noexcept
 {

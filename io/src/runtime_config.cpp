@@ -75,6 +75,21 @@ std::expected<void, config_error> validate(const runtime_config& config)
     {
         return checked;
     }
+    if (config.strategy > scheduling_strategy::single_threaded)
+    {
+        return reject("strategy", std::to_string(static_cast<int>(config.strategy)),
+                      "is no scheduling_strategy");
+    }
+    if (config.strategy == scheduling_strategy::single_threaded && config.io_threads > 1)
+    {
+        return reject("io_threads", std::to_string(config.io_threads),
+                      "must be 0 or 1 with scheduling_strategy::single_threaded");
+    }
+    if (config.affinity > affinity_choice::sequential)
+    {
+        return reject("affinity", std::to_string(static_cast<int>(config.affinity)),
+                      "is no affinity_choice");
+    }
     if (config.name.size() > name_length_max)
     {
         return reject("name", "\"" + config.name + "\"",

@@ -49,6 +49,11 @@ std::string place_of(const task_env& env)
 
 unsigned choose_worker_count(const runtime_config& config, std::string& explanation)
 {
+    if (config.strategy == scheduling_strategy::single_threaded)
+    {
+        explanation += "workers: 1 (single_threaded)\n";
+        return 1;
+    }
     if (config.io_threads != 0)
     {
         explanation += "workers: " + std::to_string(config.io_threads) + " (configured)\n";
@@ -60,6 +65,18 @@ unsigned choose_worker_count(const runtime_config& config, std::string& explanat
     return count;
 }
 
+bool pins_workers(const runtime_config& config, unsigned workers)
+{
+    switch (config.affinity)
+    {
+    case affinity_choice::none: return false;
+    case affinity_choice::sequential: return true;
+    case affinity_choice::automatic: break;
+    }
+    return config.strategy == scheduling_strategy::thread_per_core &&
+           workers == usable_processors().count;
+}
+
 } // namespace
 
 runtime_core::runtime_core(runtime_config config)
@@ -67,10 +84,6 @@ runtime_core::runtime_core(runtime_config config)
       own_clock_(std::make_unique<steady_clock_source>()), clock_(own_clock_.get()),
       simulation_random_(config_.simulation.seed), idle_(worker_count_)
 {
-    for (unsigned index = 0; index <= worker_count_; ++index)
-    {
-        registries_.push_back(std::make_unique<live_tasks>(watch_));
-    }
 }
 
 std::expected<std::unique_ptr<runtime_core>, config_error> runtime_core::create(
@@ -202,11 +215,20 @@ result<void> runtime_core::start_workers()
         }
         return {};
     }
+    const bool pinned = pins_workers(config_, worker_count_);
+    explanation_ += pinned ? "affinity: a processor for each worker\n" : "affinity: none\n";
     for (unsigned index = 0; index < worker_count_; ++index)
     {
-        auto started =
-            start_thread(config_.name + '-' + std::to_string(index), config_.thread_stack_bytes,
-                         [this, index] { workers_[index]->run(); });
+        const auto body = [this, index, pinned] {
+            if (pinned)
+            {
+                // Without it the worker only runs where the system likes; nothing depends on it.
+                static_cast<void>(bind_to_processor(index));
+            }
+            workers_[index]->run();
+        };
+        auto started = start_thread(config_.name + '-' + std::to_string(index),
+                                    config_.thread_stack_bytes, body);
         if (!started)
         {
             return fail(started.error());
@@ -233,10 +255,7 @@ void runtime_core::stop_workers() noexcept
 
 void runtime_core::stop_tasks() noexcept
 {
-    for (auto& registry : registries_)
-    {
-        registry->for_each([](live_task& task) { task.stop.request_stop(stop_reason::shutdown); });
-    }
+    for_each_task([](live_task& task) { task.stop.request_stop(stop_reason::shutdown); });
 }
 
 runtime_core::~runtime_core()
@@ -301,44 +320,64 @@ bool runtime_core::has_visible_work() const noexcept
     {
         return true;
     }
-    return worker_count_ > 1 && std::ranges::any_of(workers_, [](const auto& each) {
-               return each->has_stealable_work();
-           });
+    return worker_count_ > 1 && steals_work() &&
+           std::ranges::any_of(workers_,
+                               [](const auto& each) { return each->has_stealable_work(); });
 }
 
 // --- tasks --------------------------------------------------------------------------------------
 
-live_tasks& runtime_core::registry_here() noexcept
+[[gnu::noinline]] void runtime_core::launch(live_task& cell) noexcept
 {
-    worker* const here = current_worker();
-    if (here != nullptr && &here->core() == this)
-    {
-        return *registries_[here->index()];
-    }
-    return *registries_[worker_count_];
-}
-
-void runtime_core::launch(live_task& cell) noexcept
-{
-    registry_here().add(cell);
+    worker* const here = worker_here();
+    const bool is_home = here != nullptr && &here->core() == this;
+    live_tasks& list = is_home ? here->tasks() : outside_tasks_;
+    list.add(cell);
     if (ending_.load(std::memory_order_relaxed))
     {
         cell.stop.request_stop(stop_reason::shutdown);
     }
-    schedule(*this, cell);
+    if (cell.env.home != nullptr) [[unlikely]]
+    {
+        start_bound(*cell.env.home, cell);
+    }
+    else if (is_home)
+    {
+        here->schedule_next(cell);
+    }
+    else
+    {
+        inject(cell);
+    }
 }
 
-void runtime_core::remove_live(live_task& cell) noexcept
+void runtime_core::start_bound(worker& home, runnable& item) noexcept
+{
+    // As in inject(): the task may be all that the runtime's end waits for.
+    outside_calls_.fetch_add(1, std::memory_order_relaxed);
+    home.post_bound({[](void* first) noexcept -> std::coroutine_handle<> {
+                         auto* const task = static_cast<runnable*>(first);
+                         task->run(task);
+                         return std::noop_coroutine();
+                     },
+                     &item});
+    // Release: partner is the acquire in the destructor. The last access to the runtime.
+    outside_calls_.fetch_sub(1, std::memory_order_release);
+}
+
+[[gnu::noinline]] bool runtime_core::remove_live(live_task& cell) noexcept
 {
     cell.registry->remove(cell);
+    const worker* const here = worker_here();
+    return here->is_nested_run(cell);
 }
 
 std::size_t runtime_core::live_task_count() const noexcept
 {
-    std::size_t total = 0;
-    for (const auto& registry : registries_)
+    std::size_t total = outside_tasks_.size();
+    for (const auto& each : workers_)
     {
-        total += registry->size();
+        total += each->tasks().size();
     }
     return total;
 }
@@ -348,15 +387,12 @@ std::string runtime_core::name_live_tasks() const
     constexpr std::size_t names_max = 20;
     std::string text;
     std::size_t count = 0;
-    for (const auto& registry : registries_)
-    {
-        registry->for_each([&](const live_task& task) {
-            if (++count <= names_max)
-            {
-                text += "  spawned at " + place_of(task.env) + '\n';
-            }
-        });
-    }
+    for_each_task([&](const live_task& task) {
+        if (++count <= names_max)
+        {
+            text += "  spawned at " + place_of(task.env) + '\n';
+        }
+    });
     return std::to_string(count) + " tasks have not ended:\n" + text;
 }
 
@@ -407,77 +443,6 @@ void runtime_core::report_unobserved(const task_env& env, std::exception_ptr err
     terminate_with(("unobserved exception in a task spawned at " + place + ": " + what).c_str());
 }
 
-// --- simulation ---------------------------------------------------------------------------------
-
-void runtime_core::advance_simulation(std::chrono::nanoseconds until)
-{
-    simulation_->world().advance_to(until);
-    for (const auto& each : workers_)
-    {
-        each->fire_timers();
-    }
-}
-
-std::optional<std::chrono::nanoseconds> runtime_core::next_simulated_event() const
-{
-    auto next = simulation_->world().next_event();
-    for (const auto& each : workers_)
-    {
-        if (const auto expiry = each->timers().next_expiry())
-        {
-            next = std::min(next.value_or(*expiry), *expiry);
-        }
-    }
-    return next;
-}
-
-void runtime_core::simulate_until(const std::function<bool()>& done)
-{
-    // Work takes time, too: without that, a task that gives way until a timer has fired would go
-    // round at the same instant for ever.
-    constexpr unsigned turns_per_step = 32;
-    constexpr std::chrono::microseconds step(10);
-    auto& world = simulation_->world();
-    std::vector<unsigned> runnable_workers;
-    for (unsigned turn = 1; !done(); ++turn)
-    {
-        runnable_workers.clear();
-        for (unsigned index = 0; index < worker_count_; ++index)
-        {
-            if (workers_[index]->has_work() || world.driver_has_ready(index))
-            {
-                runnable_workers.push_back(index);
-            }
-        }
-        if (!runnable_workers.empty())
-        {
-            const auto pick = simulation_random_.below(runnable_workers.size());
-            workers_[runnable_workers[pick]]->simulate_turn();
-            if (turn % turns_per_step == 0)
-            {
-                advance_simulation(world.now() + step);
-            }
-            continue;
-        }
-        const auto next = next_simulated_event();
-        if (!next)
-        {
-            terminate_with(("simulation with seed " + std::to_string(config_.simulation.seed) +
-                            ": nothing can happen any more, yet " + name_live_tasks())
-                               .c_str());
-        }
-        advance_simulation(std::max(*next, world.now()));
-    }
-}
-
-void runtime_core::add_simulated_job(runnable& job) noexcept
-{
-    auto& world = simulation_->world();
-    const auto delay = static_cast<std::int64_t>(simulation_random_.below(
-        static_cast<std::uint64_t>(config_.simulation.delay_max.count()) + 1));
-    world.add_job(job, world.now() + std::chrono::nanoseconds(delay));
-}
-
 std::string runtime_core::explain() const
 {
     return explanation_;
@@ -486,121 +451,6 @@ std::string runtime_core::explain() const
 runtime_core::pool_statistics runtime_core::pools() const noexcept
 {
     return {user_pool_->snapshot(), file_pool_->snapshot()};
-}
-
-// --- what headers use -----------------------------------------------------------------------------
-
-void schedule(runtime_core& runtime, runnable& item) noexcept
-{
-    worker* const here = current_worker();
-    if (here != nullptr && &here->core() == &runtime)
-    {
-        here->schedule_next(item);
-    }
-    else
-    {
-        runtime.inject(item);
-    }
-}
-
-void schedule_last(runtime_core& runtime, runnable& item) noexcept
-{
-    worker* const here = current_worker();
-    if (here != nullptr && &here->core() == &runtime)
-    {
-        here->push(item);
-    }
-    else
-    {
-        runtime.inject(item);
-    }
-}
-
-system& system_of(runtime_core& runtime) noexcept
-{
-    return runtime.operating_system();
-}
-
-std::chrono::nanoseconds now(runtime_core& runtime) noexcept
-{
-    return runtime.now();
-}
-
-bool is_simulated(runtime_core& runtime) noexcept
-{
-    return runtime.is_simulated();
-}
-
-void run_simulated_job(runtime_core& runtime, runnable& job) noexcept
-{
-    runtime.add_simulated_job(job);
-}
-
-result<void> submit_blocking(runtime_core& runtime, runnable& job)
-{
-    if (runtime.is_simulated())
-    {
-        runtime.add_simulated_job(job);
-        return {};
-    }
-    return runtime.user_pool().submit(job);
-}
-
-bool withdraw_blocking(runtime_core& runtime, runnable& job) noexcept
-{
-    if (runtime.is_simulated())
-    {
-        return runtime.simulation().world().remove_job(job);
-    }
-    return runtime.user_pool().try_remove(job);
-}
-
-bool arm_timer(runtime_core& runtime, timer& node, std::chrono::nanoseconds deadline) noexcept
-{
-    worker* const here = current_worker();
-    if (here == nullptr || &here->core() != &runtime)
-    {
-        terminate_with("a timer was armed outside of the runtime's workers");
-    }
-    return here->timers().insert(node, deadline);
-}
-
-bool on_worker_thread() noexcept
-{
-    return current_worker() != nullptr;
-}
-
-bool about_to_park() noexcept
-{
-    worker* const here = current_worker();
-    return here != nullptr && !here->has_work();
-}
-
-bool consume_budget() noexcept
-{
-    worker* const here = current_worker();
-    return here != nullptr && here->consume_budget();
-}
-
-void launch(runtime_core& runtime, live_task& cell) noexcept
-{
-    runtime.launch(cell);
-}
-
-void remove_live(live_task& cell) noexcept
-{
-    cell.env.runtime->remove_live(cell);
-}
-
-void report_unobserved(const task_env& env, std::exception_ptr error) noexcept
-{
-    env.runtime->report_unobserved(env, std::move(error));
-}
-
-void terminate_with(const char* message) noexcept
-{
-    std::fprintf(stderr, "blitzio: %s\n", message);
-    std::terminate();
 }
 
 } // namespace blitzio::detail

@@ -44,6 +44,8 @@ public:
 
     // --- work
     void inject(runnable& item) noexcept;
+    /// For the first run of `item` on `home` and no other worker.
+    void start_bound(worker& home, runnable& item) noexcept;
     void inject_list(runnable* first, runnable* last, std::size_t count) noexcept;
     [[nodiscard]] std::size_t injected() const noexcept
     {
@@ -64,6 +66,11 @@ public:
     {
         return worker_count_;
     }
+    /// Workers take each other's tasks.
+    [[nodiscard]] bool steals_work() const noexcept
+    {
+        return config_.strategy != scheduling_strategy::thread_per_core;
+    }
     [[nodiscard]] worker& worker_at(unsigned index) noexcept
     {
         return *workers_[index];
@@ -76,7 +83,21 @@ public:
 
     // --- tasks
     void launch(live_task& cell) noexcept;
-    void remove_live(live_task& cell) noexcept;
+    [[nodiscard]] bool remove_live(live_task& cell) noexcept;
+    /// Calls `visit(task)` for each live task, under the lock of the list it is in.
+    template <class Visit>
+    void for_each_task(Visit&& visit) const
+    {
+        outside_tasks_.for_each(visit);
+        for (const auto& each : workers_)
+        {
+            each->tasks().for_each(visit);
+        }
+    }
+    [[nodiscard]] live_tasks_watch& watch() noexcept
+    {
+        return watch_;
+    }
     /// Waits until no spawned task is left. Never on a worker.
     void wait_until_idle();
     void report_unobserved(const task_env& env, std::exception_ptr error) noexcept;
@@ -132,7 +153,6 @@ private:
     result<void> start_workers();
     void stop_workers() noexcept;
     void stop_tasks() noexcept;
-    [[nodiscard]] live_tasks& registry_here() noexcept;
     [[nodiscard]] std::string name_live_tasks() const;
 
     runtime_config config_;
@@ -150,14 +170,14 @@ private:
     /// Threads outside of the runtime that are inside inject().
     std::atomic<std::uint32_t> outside_calls_{0};
     idle_set<> idle_;
+    live_tasks_watch watch_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker_thread> threads_;
     std::atomic<bool> stopping_{false};
     /// Set by the destructor: tasks spawned from now on are born with a stop request.
     std::atomic<bool> ending_{false};
-    /// One per worker, and the last for everybody else.
-    std::vector<std::unique_ptr<live_tasks>> registries_;
-    live_tasks_watch watch_;
+    /// Those that were spawned by other threads than the workers.
+    live_tasks outside_tasks_{watch_};
 };
 
 } // namespace blitzio::detail

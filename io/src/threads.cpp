@@ -4,6 +4,7 @@
 #include "signal_blocker.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <utility>
 
 namespace blitzio::detail
@@ -63,6 +64,32 @@ result<worker_thread> start_thread(const std::string& name, std::size_t stack_by
         return fail(std::error_code(error, std::system_category()));
     }
     return worker_thread(std::move(state));
+}
+
+bool bind_to_processor(unsigned position) noexcept
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    {
+        return false; // more processors than the mask has bits
+    }
+    unsigned left = position % static_cast<unsigned>(CPU_COUNT(&allowed));
+    for (std::size_t processor = 0; processor < CPU_SETSIZE; ++processor)
+    {
+        if (!CPU_ISSET(processor, &allowed))
+        {
+            continue;
+        }
+        if (left-- == 0)
+        {
+            cpu_set_t chosen;
+            CPU_ZERO(&chosen);
+            CPU_SET(processor, &chosen);
+            return sched_setaffinity(0, sizeof chosen, &chosen) == 0;
+        }
+    }
+    return false;
 }
 
 } // namespace blitzio::detail

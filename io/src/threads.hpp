@@ -35,4 +35,8 @@ private:
 [[nodiscard]] result<worker_thread> start_thread(const std::string& name, std::size_t stack_bytes,
                                                  std::function<void()> body);
 
+/// Keeps the calling thread on one of the processors that it may use: the one at `position`, counted
+/// again from the first beyond the last. False: the system refuses, and nothing has changed.
+[[nodiscard]] bool bind_to_processor(unsigned position) noexcept;
+
 } // namespace blitzio::detail

@@ -166,3 +166,24 @@ blitzio_add_mutant(op_state_cancel_is_silent detail/op_state.hpp
 blitzio_add_mutant(op_state_submits_cancelled detail/op_state.hpp
     [[return (bits_.fetch_or(submitted, std::memory_order_acq_rel) & cancel_requested) == 0;]]
     [[bits_.fetch_or(submitted, std::memory_order_acq_rel); return true;]])
+
+# A dropped handle leaves the cell to the task although that has finished.
+blitzio_add_mutant(join_state_drop_forgets_result detail/join_state.hpp
+    [[return leave(dropped);]] [[static_cast<void>(leave(dropped));
+        return true;]])
+# The end of the task overwrites the joiner's mark.
+blitzio_add_mutant(join_state_finish_overlooks_joiner detail/join_state.hpp
+    [[if (seen == running &&]] [[if (seen != dropped &&]])
+# The task frees the cell that the joiner is about to read.
+blitzio_add_mutant(join_state_joiner_frees_early detail/join_state.hpp
+    [[return seen == joined ? join_verdict::wake_joiner : join_verdict::free_cell;]]
+    [[return join_verdict::free_cell;]])
+# The joiner sleeps although the task has finished.
+blitzio_add_mutant(join_state_waits_for_ever detail/join_state.hpp
+    [[return leave(joined);]] [[static_cast<void>(leave(joined));
+        return true;]])
+
+blitzio_add_mutant(spin_lock_enters_without_asking detail/spin_lock.hpp
+    [[locked_.exchange(true, std::memory_order_acquire);)]] [[locked_.load(std::memory_order_acquire);)]])
+blitzio_add_mutant(spin_lock_never_opens detail/spin_lock.hpp
+    [[locked_.store(false, std::memory_order_release);]] [[locked_.store(true, std::memory_order_release);]])

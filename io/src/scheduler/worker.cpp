@@ -6,19 +6,16 @@
 #include "runtime_core.hpp"
 
 #include <blitzio/io/detail/assert.hpp>
+#include <blitzio/io/detail/resume.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace blitzio::detail
 {
 
-namespace
-{
 constinit thread_local worker* this_threads_worker = nullptr;
-} // namespace
 
-// Out of line on purpose: a coroutine that inlined the access could keep the address of one thread's
-// variable across a suspension that moves it to another thread.
 [[gnu::noinline]] worker* current_worker() noexcept
 {
     return this_threads_worker;
@@ -31,9 +28,18 @@ constinit thread_local worker* this_threads_worker = nullptr;
 
 worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, std::uint64_t seed,
                std::size_t timers_max)
-    : core_(core), index_(index), shared_(core.worker_count() > 1), random_(seed),
-      timers_(timers_max), driver_(std::move(io))
+    : core_(core), index_(index), accompanied_(core.worker_count() > 1),
+      shared_(accompanied_ && core.steals_work()), random_(seed), timers_(timers_max),
+      tasks_(core.watch()), driver_(std::move(io))
 {
+    bound_message_.receiver = this;
+    bound_message_.run = [](runnable* item) noexcept {
+        static_cast<bound_message*>(item)->receiver->bound_.receive();
+    };
+    bound_runner_.owner = this;
+    bound_runner_.run = [](runnable* item) noexcept {
+        resume(static_cast<bound_runner*>(item)->owner->bound_.pop()());
+    };
 }
 
 worker::~worker() = default;
@@ -57,8 +63,47 @@ void worker::schedule_next(runnable& item) noexcept
     }
 }
 
+bool worker::run_now_if_next(runnable& item) noexcept
+{
+    if (next_slot_.load(std::memory_order_relaxed) != &item ||
+        nested_runs_ == limits::nested_runs_max || !consume_budget())
+    {
+        return false;
+    }
+    if (shared_)
+    {
+        // Acquire, as in take_next_slot(). It fails when a thief was faster.
+        runnable* expected = &item;
+        if (!next_slot_.compare_exchange_strong(expected, nullptr, std::memory_order_acquire,
+                                                std::memory_order_relaxed))
+        {
+            return false;
+        }
+    }
+    else
+    {
+        next_slot_.store(nullptr, std::memory_order_relaxed);
+    }
+    ++nested_runs_;
+    const runnable* const outer = std::exchange(nested_item_, &item);
+    stats_.tasks_run.add();
+    item.run(&item);
+    nested_item_ = outer;
+    --nested_runs_;
+    return true;
+}
+
 void worker::push_one(runnable& item) noexcept
 {
+    if (!shared_)
+    {
+        if (!lone_.push(item))
+        {
+            item.next = nullptr;
+            core_.inject_list(&item, &item, 1);
+        }
+        return;
+    }
     local_.push_back_or_overflow(&item, [this](runnable* first, runnable* last, std::size_t count) {
         core_.inject_list(first, last, count);
     });
@@ -79,6 +124,17 @@ void worker::push_all(ready_list& ready) noexcept
     {
         return;
     }
+    if (!shared_)
+    {
+        for (runnable* item = ready.head; item != nullptr;)
+        {
+            runnable* const following = item->next;
+            push_one(*item);
+            item = following;
+        }
+        ready = {};
+        return;
+    }
     const std::size_t count = ready.count;
     runnable* const rest = local_.push_batch(ready.head);
     if (rest != nullptr)
@@ -92,7 +148,7 @@ void worker::push_all(ready_list& ready) noexcept
         core_.inject_list(rest, last, left);
     }
     ready = {};
-    if (shared_ && count > 1)
+    if (count > 1)
     {
         core_.notify_one();
     }
@@ -103,6 +159,18 @@ void worker::post(runnable& item) noexcept
     if (inbox_.push(&item))
     {
         driver_->wake();
+    }
+}
+
+void worker::post_bound(waiter who) noexcept
+{
+    if (current_worker() == this)
+    {
+        bound_.push_here(who);
+    }
+    else if (bound_.push(who))
+    {
+        post(bound_message_);
     }
 }
 
@@ -170,6 +238,18 @@ runnable* worker::take_from_injection() noexcept
     {
         return nullptr;
     }
+    if (!shared_)
+    {
+        const std::size_t fair = accompanied_ ? waiting / core_.worker_count() + 1 : waiting;
+        runnable* const first = core_.take_injected(fair).first;
+        for (runnable* item = first == nullptr ? nullptr : first->next; item != nullptr;)
+        {
+            runnable* const following = item->next;
+            push_one(*item);
+            item = following;
+        }
+        return first;
+    }
     // A fair share, bounded so that it fits the local queue with room for what those items wake.
     const std::size_t share =
         std::min<std::size_t>(waiting / core_.worker_count() + 1, local_.capacity / 2);
@@ -183,10 +263,7 @@ runnable* worker::take_from_injection() noexcept
     {
         // The share was limited to the free slots, so nothing is left over.
         static_cast<void>(local_.push_batch(rest));
-        if (shared_)
-        {
-            core_.notify_one();
-        }
+        core_.notify_one();
     }
     batch.first->next = nullptr;
     return batch.first;
@@ -201,6 +278,10 @@ runnable* worker::search() noexcept
             return nullptr;
         }
         searching_ = true;
+    }
+    if (!shared_)
+    {
+        return take_from_injection();
     }
     const unsigned count = core_.worker_count();
     const auto first = static_cast<unsigned>(random_.below(count));
@@ -244,6 +325,11 @@ runnable* worker::next_item() noexcept
             return item;
         }
     }
+    // In turns with the rest, so that neither side can starve the other.
+    if (!bound_.empty() && (tick_ & 1U) != 0)
+    {
+        return &bound_runner_;
+    }
     if (next_streak_ < limits::lifo_streak_max)
     {
         if (runnable* const item = take_next_slot())
@@ -253,7 +339,7 @@ runnable* worker::next_item() noexcept
         }
     }
     next_streak_ = 0;
-    if (runnable* const item = local_.pop())
+    if (runnable* const item = pop_local())
     {
         return item;
     }
@@ -262,7 +348,11 @@ runnable* worker::next_item() noexcept
         return item;
     }
     take_inbox();
-    if (runnable* const item = local_.pop())
+    if (!bound_.empty())
+    {
+        return &bound_runner_;
+    }
+    if (runnable* const item = pop_local())
     {
         return item;
     }
@@ -270,7 +360,7 @@ runnable* worker::next_item() noexcept
     {
         return item;
     }
-    return shared_ ? search() : nullptr;
+    return accompanied_ ? search() : nullptr;
 }
 
 void worker::execute(runnable& item) noexcept
@@ -312,11 +402,12 @@ void worker::fire_timers() noexcept
 
 void worker::park() noexcept
 {
+    lone_.shrink();
     if (!inbox_.try_mark_inactive())
     {
         return;
     }
-    if (shared_ && core_.idle().transition_to_parked(index_, searching_) &&
+    if (accompanied_ && core_.idle().transition_to_parked(index_, searching_) &&
         core_.has_visible_work())
     {
         // May choose this very worker: then the wait below ends at once.
@@ -334,7 +425,7 @@ void worker::park() noexcept
     {
         driver_->wait(ready, timeout);
     }
-    searching_ = shared_ && core_.idle().transition_from_parked(index_);
+    searching_ = accompanied_ && core_.idle().transition_from_parked(index_);
     static_cast<void>(inbox_.mark_active());
     if (timers_.size() != 0)
     {
@@ -364,7 +455,8 @@ void worker::run() noexcept
 bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
-           !inbox_.looks_empty() || core_.injected() != 0 || driver_->has_work();
+           !lone_.empty() || !bound_.empty() || !inbox_.looks_empty() || core_.injected() != 0 ||
+           driver_->has_work();
 }
 
 void worker::simulate_turn() noexcept

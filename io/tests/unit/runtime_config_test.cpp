@@ -69,6 +69,10 @@ TEST_CASE("nonsensical settings are refused by name", "[config]")
     require_rejected({.thread_stack_bytes = 17}, "thread_stack_bytes", "17");
     require_rejected({.name = std::string(200, 'x')}, "name", "xxx");
     require_rejected({.backend = static_cast<backend_choice>(99)}, "backend", "99");
+    require_rejected({.strategy = static_cast<blitzio::scheduling_strategy>(77)}, "strategy", "77");
+    require_rejected({.io_threads = 3, .strategy = blitzio::scheduling_strategy::single_threaded},
+                     "io_threads", "3");
+    require_rejected({.affinity = static_cast<blitzio::affinity_choice>(55)}, "affinity", "55");
     REQUIRE_THROWS_AS(runtime({.ring_entries = 3}), std::system_error);
 }
 

@@ -39,6 +39,8 @@ private:
 };
 
 void require_no_worker(const char* what);
+[[nodiscard]] worker& require_worker(runtime_core& runtime, unsigned index);
+[[nodiscard]] worker& require_this_worker(runtime_core& runtime);
 
 } // namespace detail
 
@@ -82,6 +84,32 @@ public:
     {
         return detail::spawn_on(*core_, std::forward<Work>(work), options, where);
     }
+
+    /// The same on the worker `index` and on no other: the task, what it awaits and the tasks of its
+    /// scopes run there, however often they wait. For things that belong to one thread.
+    /// Throws std::system_error when there is no such worker; the text names the index.
+    template <class Work>
+        requires detail::spawnable<Work>
+    [[nodiscard]] auto spawn_on(unsigned index, Work&& work, spawn_options options = {},
+                                std::source_location where = std::source_location::current())
+    {
+        return detail::spawn_on(*core_, std::forward<Work>(work), options, where,
+                                &detail::require_worker(*core_, index));
+    }
+
+    /// spawn_on() the calling worker. Only in tasks of this runtime: elsewhere it throws
+    /// std::system_error(io_errc::not_on_worker).
+    template <class Work>
+        requires detail::spawnable<Work>
+    [[nodiscard]] auto spawn_local(Work&& work, spawn_options options = {},
+                                   std::source_location where = std::source_location::current())
+    {
+        return detail::spawn_on(*core_, std::forward<Work>(work), options, where,
+                                &detail::require_this_worker(*core_));
+    }
+
+    /// How many workers there are; their indices begin at 0.
+    [[nodiscard]] unsigned worker_count() const noexcept;
 
     /// Runs `work` (an operation, a task, or a callable that returns a task) and waits for its
     /// result on the calling thread; throws again what it throws.

@@ -25,6 +25,32 @@ enum class backend_choice : std::uint8_t
     sim,
 };
 
+/// How the workers share the tasks.
+enum class scheduling_strategy : std::uint8_t
+{
+    /// work_stealing.
+    automatic,
+    /// A task stays on the worker that spawned it, unless it comes back from another thread (a pool,
+    /// a thread of the program): then any worker may take it. Workers pay nothing for each other.
+    thread_per_core,
+    /// A worker without work takes half of another one's.
+    work_stealing,
+    /// One worker.
+    single_threaded,
+};
+
+/// On which processors the workers run.
+enum class affinity_choice : std::uint8_t
+{
+    /// sequential with thread_per_core when there are as many workers as processors, otherwise none.
+    automatic,
+    /// Wherever the system puts them.
+    none,
+    /// The first worker on the first processor that the process may use, the second on the second,
+    /// and so on, from the first again when there are more workers.
+    sequential,
+};
+
 /// A setting that cannot be used: which one, what was given, and why not.
 struct config_error
 {
@@ -56,6 +82,9 @@ struct runtime_config
     /// Prefix of the threads' names and of messages.
     std::string name = "blitzio";
     backend_choice backend = backend_choice::automatic;
+    /// single_threaded goes with io_threads 0 or 1.
+    scheduling_strategy strategy = scheduling_strategy::automatic;
+    affinity_choice affinity = affinity_choice::automatic;
     /// Submission entries of each worker's ring, a power of two; 0: chosen by the library.
     unsigned ring_entries = 0;
     /// Threads that spawn_blocking may use.

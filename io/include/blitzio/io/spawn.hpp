@@ -29,7 +29,7 @@ class [[nodiscard]] join_handle : public detail::awaitable_base<join_handle<T>>
 public:
     join_handle() noexcept = default;
 
-    explicit join_handle(detail::join_state<T>* cell) noexcept : cell_(cell) {}
+    explicit join_handle(detail::join_cell<T>* cell) noexcept : cell_(cell) {}
 
     join_handle(join_handle&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
 
@@ -68,6 +68,13 @@ public:
 
     [[nodiscard]] bool start(const task_env& env, detail::waiter who) noexcept
     {
+        // A task that has not begun and is what this worker would turn to next runs here and now.
+        // When it ends without waiting for anything, neither side has to tell the other.
+        if (cell_->hand_off.is_finished() ||
+            (detail::run_now_if_next(*cell_->env.runtime, *cell_) && cell_->hand_off.is_finished()))
+        {
+            return false;
+        }
         cell_->joiner = who;
         if (env.stop.stop_possible())
         {
@@ -81,14 +88,14 @@ public:
     {
         stop_.disarm();
         auto outcome = std::move(cell_->outcome);
-        std::exchange(cell_, nullptr)->release();
+        std::exchange(cell_, nullptr)->free();
         return outcome.take();
     }
 
 private:
     struct pass_on
     {
-        detail::join_state<T>* cell;
+        detail::join_cell<T>* cell;
         stop_token from;
 
         void operator()() const noexcept
@@ -103,28 +110,34 @@ private:
         {
             return;
         }
-        // Finished before the handle went away, and nobody has looked at the exception.
-        if (cell_->hand_off.close() && cell_->outcome.has_exception())
+        detail::join_cell<T>& cell = *std::exchange(cell_, nullptr);
+        if (cell.hand_off.drop())
         {
-            detail::report_unobserved(cell_->env, cell_->outcome.exception());
+            return; // its own end frees it
         }
-        std::exchange(cell_, nullptr)->release();
+        // Finished before the handle went away, and nobody has looked at the exception.
+        if (cell.outcome.has_exception())
+        {
+            detail::report_unobserved(cell.env, cell.outcome.exception());
+        }
+        cell.free();
     }
 
-    detail::join_state<T>* cell_ = nullptr;
+    detail::join_cell<T>* cell_ = nullptr;
     detail::stop_slot<pass_on> stop_;
 };
 
 namespace detail
 {
 
+/// `home`: the worker to which the task is bound, or null.
 template <class Work>
 [[nodiscard]] auto spawn_on(runtime_core& runtime, Work&& work, const spawn_options& options,
-                            std::source_location where)
+                            std::source_location where, worker* home = nullptr)
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime, cell->stop.get_token(), options.name, where};
+    cell->env = {&runtime, cell->stop.get_token(), options.name, where, home};
     join_handle<typename cell_type::value_type> handle(cell);
     launch(runtime, *cell);
     return handle;

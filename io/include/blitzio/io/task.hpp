@@ -8,6 +8,7 @@
 #include <blitzio/io/detail/runtime_access.hpp>
 
 #include <coroutine>
+#include <memory>
 #include <utility>
 
 namespace blitzio
@@ -63,7 +64,7 @@ public:
     class awaiter
     {
     public:
-        explicit awaiter(task& awaited) noexcept : awaited_(awaited) {}
+        explicit awaiter(task&& awaited) noexcept : awaited_(std::move(awaited)) {}
 
         [[nodiscard]] bool await_ready() const noexcept
         {
@@ -85,12 +86,12 @@ public:
         }
 
     private:
-        task& awaited_;
+        task awaited_;
     };
 
     awaiter operator co_await() && noexcept
     {
-        return awaiter(*this);
+        return awaiter(std::move(*this));
     }
 
     /// The operation protocol, for combinators: runs until the first suspension.
@@ -122,6 +123,13 @@ public:
         return outcome;
     }
 
+    /// The same into a slot that is empty.
+    void move_outcome(detail::outcome_slot<T>& into) noexcept
+    {
+        std::construct_at(&into, std::move(coroutine_.promise().outcome()));
+        std::exchange(coroutine_, nullptr).destroy();
+    }
+
 private:
     explicit task(std::coroutine_handle<promise_type> coroutine) noexcept : coroutine_(coroutine) {}
 
@@ -130,7 +138,7 @@ private:
         if (coroutine_ != nullptr)
         {
             const auto& promise = coroutine_.promise();
-            if (promise.started() && !promise.finished())
+            if (promise.started() && !coroutine_.done() && !promise.failed())
             {
                 detail::terminate_with("a task was destroyed while it was running");
             }

@@ -13,6 +13,7 @@ namespace blitzio
 namespace detail
 {
 class runtime_core;
+class worker;
 } // namespace detail
 
 struct task_env
@@ -25,6 +26,8 @@ struct task_env
     const char* name = "";
     /// Where the task was spawned.
     std::source_location spawned_at{};
+    /// The only worker that may run the task; null: any. Its children inherit it.
+    detail::worker* home = nullptr;
 };
 
 } // namespace blitzio

@@ -144,7 +144,7 @@ public:
 private:
     template <class Source>
     child_cell(task_group& group, Source&& work, const char* name, std::source_location where)
-        : group_(group), env_(group.env_), closure_(std::forward<Source>(work))
+        : group_(group), env_(group.env_), work_(std::forward<Source>(work))
     {
         env_.name = name;
         env_.spawned_at = where;
@@ -156,7 +156,7 @@ private:
         auto& self = *static_cast<child_cell*>(item);
         try
         {
-            self.body_ = self.closure_.make_task();
+            self.work_.make();
         }
         catch (...)
         {
@@ -164,13 +164,13 @@ private:
             detail::resume(self.finish());
             return;
         }
-        static_cast<void>(self.body_.start(self.env_, {&on_finished, &self}));
+        static_cast<void>(self.work_.body.start(self.env_, {&on_finished, &self}));
     }
 
     static std::coroutine_handle<> on_finished(void* context) noexcept
     {
         auto& self = *static_cast<child_cell*>(context);
-        auto outcome = self.body_.take_outcome();
+        auto outcome = self.work_.body.take_outcome();
         self.group_.inspect(outcome);
         return self.finish();
     }
@@ -185,8 +185,7 @@ private:
 
     task_group& group_;
     task_env env_;
-    [[no_unique_address]] detail::closure_storage<Work> closure_;
-    task<value_type> body_;
+    detail::spawned_body<Work> work_;
 };
 
 template <class Work>
@@ -196,7 +195,7 @@ void task_group::spawn(Work&& work, const char* name, std::source_location where
     using cell_type = child_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(*this, std::forward<Work>(work), name, where);
     pending_.fetch_add(1, std::memory_order_relaxed);
-    detail::schedule(*env_.runtime, *cell);
+    detail::schedule_in(env_, *cell);
 }
 
 namespace detail

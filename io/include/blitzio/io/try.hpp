@@ -84,12 +84,9 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept
     {
         awaiting_ = awaiting;
-        const waiter finished{
-            [](void* self) noexcept {
-                return static_cast<try_operation_awaiter*>(self)->template on_finished<Promise>();
-            },
-            this};
         const task_env& env = awaiting.promise().env();
+        const waiter finished{
+            env.home == nullptr ? &finish_anywhere<Promise> : &finish_at_home<Promise>, this};
         if constexpr (transferable<Operation>)
         {
             return transfer(operation_.begin(env, finished));
@@ -114,6 +111,20 @@ public:
     }
 
 private:
+    template <class Promise>
+    static std::coroutine_handle<> finish_anywhere(void* self) noexcept
+    {
+        return static_cast<try_operation_awaiter*>(self)->template on_finished<Promise>();
+    }
+
+    template <class Promise>
+    static std::coroutine_handle<> finish_at_home(void* self) noexcept
+    {
+        const auto address = static_cast<try_operation_awaiter*>(self)->awaiting_.address();
+        const auto awaiting = std::coroutine_handle<Promise>::from_address(address);
+        return come_home(awaiting.promise().env(), {&finish_anywhere<Promise>, self});
+    }
+
     template <class Promise>
     std::coroutine_handle<> on_finished() noexcept
     {

@@ -62,6 +62,21 @@ using await_result_t = decltype(std::declval<std::remove_cvref_t<Operation>&>().
 namespace detail
 {
 
+/// The waiter that continues `awaiting`, on the worker to which its task is bound, if it is.
+template <class Promise>
+waiter waiter_of(std::coroutine_handle<Promise> awaiting) noexcept
+{
+    if (awaiting.promise().env().home == nullptr) [[likely]]
+    {
+        return waiter::of(awaiting);
+    }
+    return {[](void* address) noexcept {
+                const auto bound = std::coroutine_handle<Promise>::from_address(address);
+                return come_home(bound.promise().env(), waiter::of(bound));
+            },
+            awaiting.address()};
+}
+
 /// Gives a derived class with start() and await_resume() the coroutine interface.
 template <class Derived>
 class awaitable_base
@@ -78,7 +93,7 @@ public:
         static_assert(has_environment<Promise>,
                       "blitzio operations are awaited in blitzio::task coroutines");
         // Last statement: once started, the awaiting frame may already run elsewhere.
-        return static_cast<Derived*>(this)->start(awaiting.promise().env(), waiter::of(awaiting));
+        return static_cast<Derived*>(this)->start(awaiting.promise().env(), waiter_of(awaiting));
     }
 };
 

@@ -46,9 +46,10 @@ public:
         return env_ != nullptr;
     }
 
-    [[nodiscard]] bool finished() const noexcept
+    /// True after mark_failed(). After mark_finished() the coroutine's handle says done().
+    [[nodiscard]] bool failed() const noexcept
     {
-        return finished_;
+        return !continuation_;
     }
 
     std::suspend_always initial_suspend() const noexcept
@@ -59,15 +60,14 @@ public:
     /// The result is stored: whoever waits may have it. Returns the coroutine to go on with.
     [[nodiscard]] std::coroutine_handle<> mark_finished() noexcept
     {
-        finished_ = true;
         return continuation_();
     }
 
     /// The same for a coroutine that ends at a try_, whose waiters may be a long chain of those.
     [[nodiscard]] std::coroutine_handle<> mark_failed() noexcept
     {
-        finished_ = true;
-        return complete_bounded(continuation_);
+        // Not at its final suspension: this is how destroying it is known to be right.
+        return complete_bounded(std::exchange(continuation_, {}));
     }
 
     struct final_awaiter
@@ -94,7 +94,6 @@ public:
 private:
     const task_env* env_ = nullptr;
     waiter continuation_;
-    bool finished_ = false;
 };
 
 /// Adds the result of type T.

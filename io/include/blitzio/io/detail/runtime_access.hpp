@@ -5,10 +5,12 @@
 #include <blitzio/io/detail/clock.hpp>
 #include <blitzio/io/detail/runnable.hpp>
 #include <blitzio/io/detail/system.hpp>
+#include <blitzio/io/detail/waiter.hpp>
 #include <blitzio/io/result.hpp>
 #include <blitzio/io/task_env.hpp>
 
 #include <chrono>
+#include <coroutine>
 #include <exception>
 
 namespace blitzio::detail
@@ -22,6 +24,20 @@ void schedule(runtime_core& runtime, runnable& item) noexcept;
 
 /// Like schedule(), but behind everything that is runnable on this worker already.
 void schedule_last(runtime_core& runtime, runnable& item) noexcept;
+
+/// schedule() for the first run of a task in `env`, which may be bound to one worker.
+void schedule_in(const task_env& env, runnable& item) noexcept;
+
+/// Invokes `who` now if this is the worker to which `env` is bound, otherwise has that worker do it.
+/// Only with an `env` that is bound.
+std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept;
+/// Has the worker to which `env` is bound invoke `who` behind everything else that is bound to it.
+void come_home_last(const task_env& env, waiter who) noexcept;
+
+/// If `item` is what the current worker would run next, runs it inside this call; true then. Not
+/// when such calls nest too deep or the current task has used up its budget: the caller is about to
+/// suspend, which gives others their turn.
+[[nodiscard]] bool run_now_if_next(runtime_core& runtime, runnable& item) noexcept;
 
 [[nodiscard]] system& system_of(runtime_core& runtime) noexcept;
 [[nodiscard]] std::chrono::nanoseconds now(runtime_core& runtime) noexcept;

@@ -1,18 +1,15 @@
 // The memory of one spawned task: its closure, its coroutine, its result and who waits for it.
-// Thread rule: the running side and the handle's side meet only in `hand_off_` and the reference
-// count.
+// Thread rule: the running side and the handle's side meet only in `hand_off`.
 #pragma once
 
 #include <blitzio/io/detail/frame_pool.hpp>
-#include <blitzio/io/detail/oneshot_state.hpp>
+#include <blitzio/io/detail/join_state.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/outcome_slot.hpp>
 #include <blitzio/io/task.hpp>
 
-#include <atomic>
-#include <cstdint>
 #include <functional>
-#include <memory>
+#include <new>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -58,37 +55,32 @@ using spawn_value_t = typename spawn_value<std::remove_cvref_t<Work>>::type;
 template <class Work>
 concept spawnable = requires { typename spawn_value<std::remove_cvref_t<Work>>::type; };
 
-struct no_closure
-{
-};
-
-/// Keeps a callable alive for as long as the coroutine it made: a coroutine lambda's captures live
-/// in the closure, not in the frame.
+/// What a spawned task runs: a coroutine, and the callable that made it, if one did. The callable
+/// lives as long as the coroutine: a coroutine lambda's captures are in the closure, not in the
+/// frame.
 template <class Work>
-struct closure_storage
+struct spawned_body
 {
     Work callable;
+    task<spawn_value_t<Work>> body;
 
-    explicit closure_storage(Work&& work) : callable(std::move(work)) {}
-    explicit closure_storage(const Work& work) : callable(work) {}
+    explicit spawned_body(Work&& work) : callable(std::move(work)) {}
+    explicit spawned_body(const Work& work) : callable(work) {}
 
-    auto make_task()
+    void make()
     {
-        return std::invoke(callable);
+        body = std::invoke(callable);
     }
 };
 
 template <class T>
-struct closure_storage<task<T>>
+struct spawned_body<task<T>>
 {
-    task<T> made;
+    task<T> body;
 
-    explicit closure_storage(task<T>&& work) noexcept : made(std::move(work)) {}
+    explicit spawned_body(task<T>&& work) noexcept : body(std::move(work)) {}
 
-    task<T> make_task() noexcept
-    {
-        return std::move(made);
-    }
+    void make() const noexcept {}
 };
 
 /// A task that the runtime knows: shutdown reaches it, and waits for it.
@@ -96,37 +88,35 @@ struct live_task : runnable
 {
     task_env env;
     stop_source stop;
-    live_tasks* registry = nullptr;
     live_task* registry_previous = nullptr;
     live_task* registry_following = nullptr;
+    /// The list that it is in.
+    live_tasks* registry = nullptr;
 };
 
 /// Adds to the runtime's live tasks and schedules the first run.
 void launch(runtime_core& runtime, live_task& cell) noexcept;
-void remove_live(live_task& cell) noexcept;
+/// Takes it off again. True: all of this happens inside the join of the task, on the same thread.
+[[nodiscard]] bool remove_live(live_task& cell) noexcept;
 
-/// The parts of a spawn cell that a join handle touches; they depend on the result only.
+/// The parts of a spawn cell that a join handle touches; they depend on the result only. `run` is
+/// the first run until that begins, and from then on frees the cell.
 template <class T>
-struct join_state : live_task
+struct join_cell : live_task
 {
-    outcome_slot<T> outcome;
+    join_state<> hand_off;
     waiter joiner;
-    oneshot_state<> hand_off;
-    std::atomic<std::uint32_t> references{2};
-    void (*destroy)(join_state*) noexcept = nullptr;
+    outcome_slot<T> outcome;
 
-    void release() noexcept
+    /// By the side that join_state names, after the task has finished.
+    void free() noexcept
     {
-        // acq_rel: the last one must see all that the other did before it frees the memory.
-        if (references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        {
-            destroy(this);
-        }
+        this->run(this);
     }
 };
 
 template <class Work>
-class spawn_cell final : public join_state<spawn_value_t<Work>>
+class spawn_cell final : public join_cell<spawn_value_t<Work>>
 {
 public:
     using value_type = spawn_value_t<Work>;
@@ -150,22 +140,25 @@ private:
     static_assert(alignof(Work) <= alignof(std::max_align_t));
 
     template <class Source>
-    explicit spawn_cell(Source&& work) : closure_(std::forward<Source>(work))
+    explicit spawn_cell(Source&& work) : work_(std::forward<Source>(work))
     {
         this->run = &first_run;
-        this->destroy = [](join_state<value_type>* self) noexcept {
-            auto* const cell = static_cast<spawn_cell*>(self);
-            cell->~spawn_cell();
-            deallocate_frame(cell, sizeof(spawn_cell));
-        };
+    }
+
+    static void destroy(runnable* item) noexcept
+    {
+        auto* const cell = static_cast<spawn_cell*>(item);
+        cell->~spawn_cell();
+        deallocate_frame(cell, sizeof(spawn_cell));
     }
 
     static void first_run(runnable* item) noexcept
     {
         auto& self = *static_cast<spawn_cell*>(item);
+        self.run = &destroy;
         try
         {
-            self.body_ = self.closure_.make_task();
+            self.work_.make();
         }
         catch (...)
         {
@@ -173,35 +166,43 @@ private:
             resume(self.finish());
             return;
         }
-        static_cast<void>(self.body_.start(self.env, {&on_finished, &self}));
+        static_cast<void>(self.work_.body.start(self.env, {&on_finished, &self}));
     }
 
     static std::coroutine_handle<> on_finished(void* context) noexcept
     {
         auto& self = *static_cast<spawn_cell*>(context);
-        self.outcome = self.body_.take_outcome();
+        self.work_.body.move_outcome(self.outcome);
         return self.finish();
     }
 
     std::coroutine_handle<> finish() noexcept
     {
-        remove_live(*this);
-        std::coroutine_handle<> continuation = std::noop_coroutine();
-        const auto completion = this->hand_off.complete();
-        if (completion.must_wake_receiver)
+        if (remove_live(*this))
         {
-            continuation = this->joiner();
+            this->hand_off.finish_inside_join();
+            return std::noop_coroutine();
         }
-        else if (!completion.accepted && this->outcome.has_exception())
+        switch (this->hand_off.finish())
         {
-            report_unobserved(this->env, this->outcome.exception());
+        case join_verdict::left_to_handle: break;
+        case join_verdict::wake_joiner:
+        {
+            const waiter who = this->joiner;
+            return who();
         }
-        this->release();
-        return continuation;
+        case join_verdict::free_cell:
+            if (this->outcome.has_exception())
+            {
+                report_unobserved(this->env, this->outcome.exception());
+            }
+            destroy(this);
+            break;
+        }
+        return std::noop_coroutine();
     }
 
-    [[no_unique_address]] closure_storage<Work> closure_;
-    task<value_type> body_;
+    spawned_body<Work> work_;
 };
 
 } // namespace blitzio::detail

@@ -19,7 +19,9 @@ struct waiter
 
     [[nodiscard]] std::coroutine_handle<> operator()() const noexcept
     {
-        return complete(context);
+        // Most waiters are coroutines: a compare instead of an indirect call.
+        return complete == &handle_of ? std::coroutine_handle<>::from_address(context)
+                                      : complete(context);
     }
 
     explicit operator bool() const noexcept
@@ -30,9 +32,12 @@ struct waiter
     /// The waiter that continues `coroutine`.
     static waiter of(std::coroutine_handle<> coroutine) noexcept
     {
-        return {
-            [](void* address) noexcept { return std::coroutine_handle<>::from_address(address); },
-            coroutine.address()};
+        return {&handle_of, coroutine.address()};
+    }
+
+    static std::coroutine_handle<> handle_of(void* address) noexcept
+    {
+        return std::coroutine_handle<>::from_address(address);
     }
 };
 

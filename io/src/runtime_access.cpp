@@ -1,0 +1,160 @@
+// What the templates in headers ask of the runtime. Thread rule: see runtime_access.hpp.
+#include <blitzio/io/detail/runtime_access.hpp>
+
+#include "driver/sim/sim_backend.hpp"
+#include "runtime_core.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+namespace blitzio::detail
+{
+
+[[gnu::noinline]] void schedule(runtime_core& runtime, runnable& item) noexcept
+{
+    worker* const here = worker_here();
+    if (here != nullptr && &here->core() == &runtime)
+    {
+        here->schedule_next(item);
+    }
+    else
+    {
+        runtime.inject(item);
+    }
+}
+
+void schedule_in(const task_env& env, runnable& item) noexcept
+{
+    if (env.home != nullptr) [[unlikely]]
+    {
+        env.runtime->start_bound(*env.home, item);
+    }
+    else
+    {
+        schedule(*env.runtime, item);
+    }
+}
+
+std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept
+{
+    if (current_worker() == env.home)
+    {
+        return who();
+    }
+    env.home->post_bound(who);
+    return std::noop_coroutine();
+}
+
+void come_home_last(const task_env& env, waiter who) noexcept
+{
+    env.home->post_bound(who);
+}
+
+[[gnu::noinline]] void schedule_last(runtime_core& runtime, runnable& item) noexcept
+{
+    worker* const here = worker_here();
+    if (here != nullptr && &here->core() == &runtime)
+    {
+        here->push(item);
+    }
+    else
+    {
+        runtime.inject(item);
+    }
+}
+
+[[gnu::noinline]] bool run_now_if_next(runtime_core& runtime, runnable& item) noexcept
+{
+    worker* const here = worker_here();
+    return here != nullptr && &here->core() == &runtime && here->run_now_if_next(item);
+}
+
+system& system_of(runtime_core& runtime) noexcept
+{
+    return runtime.operating_system();
+}
+
+std::chrono::nanoseconds now(runtime_core& runtime) noexcept
+{
+    return runtime.now();
+}
+
+bool is_simulated(runtime_core& runtime) noexcept
+{
+    return runtime.is_simulated();
+}
+
+void run_simulated_job(runtime_core& runtime, runnable& job) noexcept
+{
+    runtime.add_simulated_job(job);
+}
+
+result<void> submit_blocking(runtime_core& runtime, runnable& job)
+{
+    if (runtime.is_simulated())
+    {
+        runtime.add_simulated_job(job);
+        return {};
+    }
+    return runtime.user_pool().submit(job);
+}
+
+bool withdraw_blocking(runtime_core& runtime, runnable& job) noexcept
+{
+    if (runtime.is_simulated())
+    {
+        return runtime.simulation().world().remove_job(job);
+    }
+    return runtime.user_pool().try_remove(job);
+}
+
+bool arm_timer(runtime_core& runtime, timer& node, std::chrono::nanoseconds deadline) noexcept
+{
+    worker* const here = current_worker();
+    if (here == nullptr || &here->core() != &runtime)
+    {
+        terminate_with("a timer was armed outside of the runtime's workers");
+    }
+    return here->timers().insert(node, deadline);
+}
+
+bool on_worker_thread() noexcept
+{
+    return current_worker() != nullptr;
+}
+
+bool about_to_park() noexcept
+{
+    worker* const here = current_worker();
+    return here != nullptr && !here->has_work();
+}
+
+[[gnu::noinline]] bool consume_budget() noexcept
+{
+    worker* const here = worker_here();
+    return here != nullptr && here->consume_budget();
+}
+
+void launch(runtime_core& runtime, live_task& cell) noexcept
+{
+    runtime.launch(cell); // a jump
+}
+
+bool remove_live(live_task& cell) noexcept
+{
+    return cell.env.runtime->remove_live(cell);
+}
+
+void report_unobserved(const task_env& env, std::exception_ptr error) noexcept
+{
+    env.runtime->report_unobserved(env, std::move(error));
+}
+
+void terminate_with(const char* message) noexcept
+{
+    std::fprintf(stderr, "blitzio: %s\n", message);
+    std::terminate();
+}
+
+} // namespace blitzio::detail

@@ -1,0 +1,85 @@
+// A simulated runtime: all of its workers take turns on the thread that waits, as the seed decides.
+// Thread rule: one thread, the one that waits.
+#include "driver/sim/sim_backend.hpp"
+#include "runtime_core.hpp"
+
+#include <blitzio/io/detail/runtime_access.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace blitzio::detail
+{
+
+void runtime_core::advance_simulation(std::chrono::nanoseconds until)
+{
+    simulation_->world().advance_to(until);
+    for (const auto& each : workers_)
+    {
+        each->fire_timers();
+    }
+}
+
+std::optional<std::chrono::nanoseconds> runtime_core::next_simulated_event() const
+{
+    auto next = simulation_->world().next_event();
+    for (const auto& each : workers_)
+    {
+        if (const auto expiry = each->timers().next_expiry())
+        {
+            next = std::min(next.value_or(*expiry), *expiry);
+        }
+    }
+    return next;
+}
+
+void runtime_core::simulate_until(const std::function<bool()>& done)
+{
+    // Work takes time, too: without that, a task that gives way until a timer has fired would go
+    // round at the same instant for ever.
+    constexpr unsigned turns_per_step = 32;
+    constexpr std::chrono::microseconds step(10);
+    auto& world = simulation_->world();
+    std::vector<unsigned> runnable_workers;
+    for (unsigned turn = 1; !done(); ++turn)
+    {
+        runnable_workers.clear();
+        for (unsigned index = 0; index < worker_count_; ++index)
+        {
+            if (workers_[index]->has_work() || world.driver_has_ready(index))
+            {
+                runnable_workers.push_back(index);
+            }
+        }
+        if (!runnable_workers.empty())
+        {
+            const auto pick = simulation_random_.below(runnable_workers.size());
+            workers_[runnable_workers[pick]]->simulate_turn();
+            if (turn % turns_per_step == 0)
+            {
+                advance_simulation(world.now() + step);
+            }
+            continue;
+        }
+        const auto next = next_simulated_event();
+        if (!next)
+        {
+            terminate_with(("simulation with seed " + std::to_string(config_.simulation.seed) +
+                            ": nothing can happen any more, yet " + name_live_tasks())
+                               .c_str());
+        }
+        advance_simulation(std::max(*next, world.now()));
+    }
+}
+
+void runtime_core::add_simulated_job(runnable& job) noexcept
+{
+    auto& world = simulation_->world();
+    const auto delay = static_cast<std::int64_t>(simulation_random_.below(
+        static_cast<std::uint64_t>(config_.simulation.delay_max.count()) + 1));
+    world.add_job(job, world.now() + std::chrono::nanoseconds(delay));
+}
+
+} // namespace blitzio::detail
