@@ -50,6 +50,10 @@ public:
     void run() noexcept;
 
     // --- for tasks running on this worker
+    [[nodiscard]] random_source& random() noexcept
+    {
+        return random_;
+    }
     /// Runs next, before what is in the queue.
     void schedule_next(runnable& item) noexcept;
     /// Runs after what is in the queue.
