@@ -118,13 +118,14 @@ private:
 namespace detail
 {
 
+/// `locals` are the task-local values that the task sees; `work` keeps them alive.
 template <class Work>
 [[nodiscard]] auto spawn_on(runtime_core& runtime, Work&& work, const spawn_options& options,
-                            std::source_location where)
+                            std::source_location where, const local_binding* locals = nullptr)
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime, cell->stop.get_token(), options.name, where};
+    cell->env = {&runtime, cell->stop.get_token(), options.name, where, no_deadline, locals};
     join_handle<typename cell_type::value_type> handle(cell);
     launch(runtime, *cell);
     return handle;
