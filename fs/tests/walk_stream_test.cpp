@@ -27,7 +27,8 @@ TEST_CASE("a walk is the source of a stream")
         const auto all = co_await (fs::walk(top) | streams::filter(is_deep) | streams::buffer(2) |
                                    streams::map(path) | streams::collect());
         EXPECT(all.has_value());
-        EXPECT(*all == std::vector<std::string>{top + "/a/deep", top + "/b/deep", top + "/c/deep"});
+        const std::vector<std::string> expected{top + "/a/deep", top + "/b/deep", top + "/c/deep"};
+        EXPECT(*all == expected);
         // Read on by hand where the stream has left off.
         fs::walk walker(top);
         const auto some = co_await (walker | streams::take(4) | streams::collect());
