@@ -1,9 +1,8 @@
-// Starting, cancelling and finishing operations, sleeps and time-outs.
+// Starting, cancelling and finishing operations and sleeps.
 // Thread rule: start functions on workers; cancel paths on any thread.
 #include <blitzio/io/blocking.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/sleep.hpp>
-#include <blitzio/io/timeout.hpp>
 
 #include "runtime_core.hpp"
 #include "scheduler/worker.hpp"
@@ -155,43 +154,6 @@ result<void> sleep_operation::await_resume() noexcept
         return fail(outcome_);
     }
     return {};
-}
-
-// --- timeout ----------------------------------------------------------------------------------
-
-bool timeout_base::begin(const task_env& env, waiter who) noexcept
-{
-    child_env_ = env;
-    stop_.link(env.stop);
-    child_env_.stop = stop_.source().get_token();
-    on_complete_ = who;
-    timer_.owner = this;
-    timer_.run = &on_timer;
-    holders_.store(2, std::memory_order_relaxed);
-    if (!arm_timer(*env.runtime, timer_, now(*env.runtime) + duration_))
-    {
-        limit_reached_ = true;
-        return false;
-    }
-    return true;
-}
-
-void timeout_base::on_timer(runnable* item) noexcept
-{
-    auto& self = *static_cast<node*>(item)->owner;
-    self.expired_ = true;
-    self.stop_.source().request_stop(stop_reason::deadline);
-    // acq_rel: whoever is last sees what the other has stored.
-    if (self.holders_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-    {
-        resume(self.on_complete_());
-    }
-}
-
-bool timeout_base::operation_ended() noexcept
-{
-    const int leaving = cancel_timer(timer_) ? 2 : 1;
-    return holders_.fetch_sub(leaving, std::memory_order_acq_rel) == leaving;
 }
 
 // --- blocking ---------------------------------------------------------------------------------

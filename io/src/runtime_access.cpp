@@ -146,11 +146,6 @@ bool remove_live(live_task& cell) noexcept
     return cell.env.runtime->remove_live(cell);
 }
 
-void report_unobserved(const task_env& env, std::exception_ptr error) noexcept
-{
-    env.runtime->report_unobserved(env, std::move(error));
-}
-
 void terminate_with(const char* message) noexcept
 {
     std::fprintf(stderr, "blitzio: %s\n", message);

@@ -2,6 +2,7 @@
 #include "runtime_core.hpp"
 
 #include "driver/sim/sim_backend.hpp"
+#include "exception_report.hpp"
 #include "limits.hpp"
 #include "threads.hpp"
 
@@ -28,24 +29,6 @@ public:
         return std::chrono::steady_clock::now().time_since_epoch();
     }
 };
-
-std::string place_of(const task_env& env)
-{
-    std::string text = env.spawned_at.file_name();
-    if (text.empty())
-    {
-        text = "unknown place";
-    }
-    else
-    {
-        text += ':' + std::to_string(env.spawned_at.line());
-    }
-    if (env.name != nullptr && *env.name != '\0')
-    {
-        text += " (" + std::string(env.name) + ')';
-    }
-    return text;
-}
 
 unsigned choose_worker_count(const runtime_config& config, std::string& explanation)
 {
@@ -418,29 +401,6 @@ void runtime_core::wait_until_idle()
         }
     }
     watch_.watchers.fetch_sub(1, std::memory_order_relaxed);
-}
-
-void runtime_core::report_unobserved(const task_env& env, std::exception_ptr error) noexcept
-{
-    const std::string place = place_of(env);
-    if (config_.on_unobserved_exception != nullptr)
-    {
-        config_.on_unobserved_exception(std::move(error), place);
-        return;
-    }
-    std::string what = "an exception of unknown type";
-    try
-    {
-        std::rethrow_exception(error);
-    }
-    catch (const std::exception& thrown)
-    {
-        what = thrown.what();
-    }
-    catch (...)
-    {
-    }
-    terminate_with(("unobserved exception in a task spawned at " + place + ": " + what).c_str());
 }
 
 std::string runtime_core::explain() const

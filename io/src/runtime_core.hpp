@@ -100,7 +100,6 @@ public:
     }
     /// Waits until no spawned task is left. Never on a worker.
     void wait_until_idle();
-    void report_unobserved(const task_env& env, std::exception_ptr error) noexcept;
 
     // --- surroundings
     [[nodiscard]] system& operating_system() noexcept

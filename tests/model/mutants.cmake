@@ -187,3 +187,26 @@ blitzio_add_mutant(spin_lock_enters_without_asking detail/spin_lock.hpp
     [[locked_.exchange(true, std::memory_order_acquire);)]] [[locked_.load(std::memory_order_acquire);)]])
 blitzio_add_mutant(spin_lock_never_opens detail/spin_lock.hpp
     [[locked_.store(false, std::memory_order_release);]] [[locked_.store(true, std::memory_order_release);]])
+
+# The child continues the parent although its start has not returned.
+blitzio_add_mutant(start_gate_both_go_on detail/start_gate.hpp
+    [[return phase_.exchange(ended, std::memory_order_acq_rel) == suspended;]]
+    [[return phase_.exchange(ended, std::memory_order_acq_rel) != ended;]])
+# The start does not see that the child has ended between its look and its exchange.
+blitzio_add_mutant(start_gate_nobody_goes_on detail/start_gate.hpp
+    [[return phase_.exchange(suspended, std::memory_order_acq_rel) != ended;]]
+    [[phase_.exchange(suspended, std::memory_order_acq_rel);
+        return true;]])
+
+# The operation goes to sleep over a wake that came during the poll.
+blitzio_add_mutant(waker_state_sleeps_over_wake detail/waker_state.hpp
+    [[        std::uint8_t expected = 0;]]
+    [[        std::uint8_t expected = bits_.load(std::memory_order_relaxed);]])
+# Every wake of a sleeping operation schedules it.
+blitzio_add_mutant(waker_state_wakes_twice detail/waker_state.hpp
+    [[std::memory_order_acq_rel) == waiting;]]
+    [[std::memory_order_acq_rel) >= waiting;]])
+# The end leaves the operation as if it slept.
+blitzio_add_mutant(waker_state_wakes_the_dead detail/waker_state.hpp
+    [[bits_.store(ended, std::memory_order_relaxed);]]
+    [[bits_.store(waiting, std::memory_order_relaxed);]])

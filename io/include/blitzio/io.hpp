@@ -1,17 +1,27 @@
 // Everything of the io module. Thread rule: see the headers.
 #pragma once
 
+#include <blitzio/io/adaptors.hpp>
+#include <blitzio/io/any_stream.hpp>
+#include <blitzio/io/as_completed.hpp>
 #include <blitzio/io/blocking.hpp>
+#include <blitzio/io/generator.hpp>
+#include <blitzio/io/poll_future.hpp>
 #include <blitzio/io/processors.hpp>
 #include <blitzio/io/race.hpp>
 #include <blitzio/io/result.hpp>
+#include <blitzio/io/retry.hpp>
 #include <blitzio/io/runtime.hpp>
 #include <blitzio/io/runtime_config.hpp>
+#include <blitzio/io/select.hpp>
 #include <blitzio/io/sleep.hpp>
 #include <blitzio/io/spawn.hpp>
 #include <blitzio/io/stop_token.hpp>
+#include <blitzio/io/stream.hpp>
+#include <blitzio/io/stream_stages.hpp>
 #include <blitzio/io/task.hpp>
 #include <blitzio/io/task_group.hpp>
+#include <blitzio/io/task_local.hpp>
 #include <blitzio/io/this_task.hpp>
 #include <blitzio/io/timeout.hpp>
 #include <blitzio/io/try.hpp>

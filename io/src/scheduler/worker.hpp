@@ -53,6 +53,10 @@ public:
     void run() noexcept;
 
     // --- for tasks running on this worker
+    [[nodiscard]] random_source& random() noexcept
+    {
+        return random_;
+    }
     /// Runs next, before what is in the queue.
     void schedule_next(runnable& item) noexcept;
     /// Runs `item` inside this call if it is what schedule_next() left and nothing has displaced it.

@@ -130,14 +130,16 @@ private:
 namespace detail
 {
 
-/// `home`: the worker to which the task is bound, or null.
+/// `home`: the worker to which the task is bound, or null. `locals`: the task-local values that the
+/// task sees; `work` keeps them alive.
 template <class Work>
 [[nodiscard]] auto spawn_on(runtime_core& runtime, Work&& work, const spawn_options& options,
-                            std::source_location where, worker* home = nullptr)
+                            std::source_location where, worker* home = nullptr,
+                            const local_binding* locals = nullptr)
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime, cell->stop.get_token(), options.name, where, home};
+    cell->env = {&runtime, cell->stop.get_token(), options.name, where, no_deadline, locals, home};
     join_handle<typename cell_type::value_type> handle(cell);
     launch(runtime, *cell);
     return handle;

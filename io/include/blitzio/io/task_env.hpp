@@ -5,6 +5,7 @@
 
 #include <blitzio/io/stop_token.hpp>
 
+#include <chrono>
 #include <source_location>
 
 namespace blitzio
@@ -14,7 +15,11 @@ namespace detail
 {
 class runtime_core;
 class worker;
+struct local_binding;
 } // namespace detail
+
+/// The deadline of what has none.
+inline constexpr auto no_deadline = std::chrono::nanoseconds::max();
 
 struct task_env
 {
@@ -26,6 +31,12 @@ struct task_env
     const char* name = "";
     /// Where the task was spawned.
     std::source_location spawned_at{};
+    /// When the stop will be requested at the latest, by the runtime's clock. Whatever shortens it
+    /// for its children also requests their stop; nothing can make it later, except shield(), under
+    /// which there is no stop. Spawned tasks have a stop of their own, and no deadline.
+    std::chrono::nanoseconds deadline = no_deadline;
+    /// The innermost task-local value that is visible; see task_local.hpp.
+    const detail::local_binding* locals = nullptr;
     /// The only worker that may run the task; null: any. Its children inherit it.
     detail::worker* home = nullptr;
 };

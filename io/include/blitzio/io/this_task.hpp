@@ -3,6 +3,9 @@
 
 #include <blitzio/io/detail/operation.hpp>
 
+#include <chrono>
+#include <optional>
+
 namespace blitzio::this_task
 {
 
@@ -17,6 +20,22 @@ namespace blitzio::this_task
 {
     return detail::immediate_operation(
         [](const task_env& current) noexcept { return current.stop; });
+}
+
+/// When this task will be asked to stop at the latest, by the runtime's clock (steady_clock, or the
+/// virtual clock of a simulation): the earliest of all timeout() and with_deadline() around it.
+/// Nothing when there is none, and inside shield().
+[[nodiscard]] inline auto deadline() noexcept
+{
+    using time_point = std::chrono::steady_clock::time_point;
+    return detail::immediate_operation(
+        [](const task_env& current) noexcept -> std::optional<time_point> {
+            if (current.deadline == no_deadline)
+            {
+                return std::nullopt;
+            }
+            return time_point(std::chrono::duration_cast<time_point::duration>(current.deadline));
+        });
 }
 
 } // namespace blitzio::this_task

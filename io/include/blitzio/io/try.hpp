@@ -22,10 +22,17 @@ template <class Promise>
 std::coroutine_handle<> finish_with_error(std::coroutine_handle<Promise> coroutine,
                                           std::error_code error) noexcept
 {
-    static_assert(is_result<typename Promise::value_type>,
-                  "try_ needs a coroutine that returns task<result<T>>");
-    coroutine.promise().outcome().emplace_value(std::unexpected<std::error_code>(error));
-    return coroutine.promise().mark_failed();
+    if constexpr (requires { coroutine.promise().end_with_error(error); })
+    {
+        return coroutine.promise().end_with_error(error); // a generator
+    }
+    else
+    {
+        static_assert(is_result<typename Promise::value_type>,
+                      "try_ needs a coroutine that returns task<result<T>>, or a generator");
+        coroutine.promise().outcome().emplace_value(std::unexpected<std::error_code>(error));
+        return coroutine.promise().mark_failed();
+    }
 }
 
 /// try_ of a result that is there already.
@@ -144,7 +151,7 @@ private:
 
 } // namespace detail
 
-/// Inside a coroutine that returns task<result<U>>:
+/// Inside a coroutine that returns task<result<U>>, or in a generator:
 ///     auto stream = co_await try_(listener.accept());
 /// gives the value, or ends the coroutine with the error of the operation, without an exception.
 /// What an awaited task throws is thrown here.

@@ -1,16 +1,13 @@
-// Waiting for several operations at once.
+// Waiting for several operations at once: when_all stops at the first failure, gather does not.
 // Thread rule: awaited in tasks; the children may complete on different workers, at the same time.
 #pragma once
 
-#include <blitzio/io/detail/linked_stop.hpp>
-#include <blitzio/io/detail/operation.hpp>
-#include <blitzio/io/detail/outcome_slot.hpp>
+#include <blitzio/io/detail/child_counter.hpp>
 #include <blitzio/io/task.hpp>
 
-#include <atomic>
 #include <cstddef>
-#include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,71 +17,14 @@ namespace blitzio
 namespace detail
 {
 
-/// The counting part of all combinators that wait for every child.
-class child_counter
+enum class on_failure : unsigned char
 {
-protected:
-    void begin_children(std::size_t count, const task_env& env, waiter who) noexcept
-    {
-        env_ = env;
-        stop_.link(env.stop);
-        env_.stop = stop_.source().get_token();
-        on_complete_ = who;
-        // One more than there are children: nobody continues the parent while it still starts them.
-        pending_.store(count + 1, std::memory_order_relaxed);
-    }
-
-    /// One child, or the starting loop, is through. True: it was the last one.
-    [[nodiscard]] bool count_down() noexcept
-    {
-        // acq_rel: the last one sees what every other child has stored.
-        return pending_.fetch_sub(1, std::memory_order_acq_rel) == 1;
-    }
-
-    [[nodiscard]] std::coroutine_handle<> child_ended() noexcept
-    {
-        return count_down() ? on_complete_() : std::noop_coroutine();
-    }
-
-    /// Starts the child at `Index` of `self`, whose collect<Index>() takes its result.
-    template <std::size_t Index, class Self, class Child>
-    static void start_child(Self& self, Child& child) noexcept
-    {
-        const waiter ended{[](void* parent) noexcept {
-                               auto& combinator = *static_cast<Self*>(parent);
-                               combinator.template collect<Index>();
-                               return combinator.child_ended();
-                           },
-                           &self};
-        if (!child.start(self.env_, ended))
-        {
-            self.template collect<Index>();
-            // Never the last: the starting loop still holds its own count.
-            static_cast<void>(self.count_down());
-        }
-    }
-
-    task_env env_;
-    linked_stop stop_;
-    waiter on_complete_;
-    std::atomic<std::size_t> pending_{0};
+    stop_others,
+    go_on,
 };
 
-template <class T>
-bool is_failure(outcome_slot<T>& outcome) noexcept
-{
-    if constexpr (is_result<T>)
-    {
-        return outcome.has_exception() || !outcome.value().has_value();
-    }
-    else
-    {
-        return outcome.has_exception();
-    }
-}
-
-template <class... Operations>
-class when_all_operation : public awaitable_base<when_all_operation<Operations...>>,
+template <on_failure Reaction, class... Operations>
+class when_all_operation : public awaitable_base<when_all_operation<Reaction, Operations...>>,
                            private child_counter
 {
 public:
@@ -112,7 +52,12 @@ public:
     {
         stop_.unlink();
         return [this]<std::size_t... Index>(std::index_sequence<Index...>) {
-            (rethrow_first(std::get<Index>(outcomes_)), ...);
+            if (first_thrown_.index() != no_child)
+            {
+                std::exception_ptr first;
+                (sort_out(Index, std::get<Index>(outcomes_), first), ...);
+                std::rethrow_exception(std::move(first));
+            }
             return outcome_type(std::move(std::get<Index>(outcomes_).value())...);
         }(std::index_sequence_for<Operations...>{});
     }
@@ -125,123 +70,150 @@ private:
     {
         auto& outcome = std::get<Index>(outcomes_);
         store_outcome(outcome, [this] { return std::get<Index>(children_).await_resume(); });
-        if (is_failure(outcome))
+        if (outcome.has_exception())
         {
-            stop_.source().request_stop(stop_reason::sibling);
+            first_thrown_.claim(Index);
+        }
+        if (Reaction == on_failure::stop_others && is_failure(outcome))
+        {
+            stop_siblings();
         }
     }
 
     template <class T>
-    static void rethrow_first(outcome_slot<T>& outcome)
+    void sort_out(std::size_t index, outcome_slot<T>& outcome, std::exception_ptr& first) noexcept
     {
-        if (outcome.has_exception())
+        if (index == first_thrown_.index())
         {
-            std::rethrow_exception(outcome.exception());
+            first = outcome.exception();
+            return;
         }
+        report_if_thrown(outcome);
     }
 
     std::tuple<Operations...> children_;
     std::tuple<outcome_slot<await_result_t<Operations>>...> outcomes_;
+    first_child first_thrown_;
 };
 
-template <class T>
-class when_all_range_operation : public awaitable_base<when_all_range_operation<T>>,
-                                 private child_counter
+template <on_failure Reaction, class Operation>
+class when_all_range_operation
+    : public awaitable_base<when_all_range_operation<Reaction, Operation>>,
+      private child_list<Operation, when_all_range_operation<Reaction, Operation>>
 {
-public:
-    using outcome_type = std::conditional_t<std::is_void_v<T>, void, std::vector<stored_type<T>>>;
+    using children = child_list<Operation, when_all_range_operation>;
+    using typename children::child;
+    using child_result = await_result_t<Operation>;
+    friend children;
 
-    explicit when_all_range_operation(std::vector<task<T>> children)
-        : children_(std::make_unique<child[]>(children.size())), size_(children.size())
+public:
+    using outcome_type = std::conditional_t<std::is_void_v<child_result>, void,
+                                            std::vector<stored_type<child_result>>>;
+
+    template <class Range>
+    explicit when_all_range_operation(std::in_place_t, Range&& operations)
+        : children(std::forward<Range>(operations))
     {
-        for (std::size_t index = 0; index < size_; ++index)
-        {
-            children_[index].work = std::move(children[index]);
-        }
     }
 
+    /// Only before start().
     when_all_range_operation(when_all_range_operation&& other) noexcept
-        : children_(std::move(other.children_)), size_(std::exchange(other.size_, 0))
+        : children(static_cast<children&&>(other))
     {
     }
 
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
-        begin_children(size_, env, who);
-        for (std::size_t index = 0; index < size_; ++index)
-        {
-            auto& started = children_[index];
-            started.parent = this;
-            static_cast<void>(started.work.start(env_, {&on_ended, &started}));
-        }
-        return !count_down();
+        return this->start_all(*this, env, who);
     }
 
     outcome_type await_resume()
     {
-        stop_.unlink();
-        for (std::size_t index = 0; index < size_; ++index)
+        this->stop_.unlink();
+        if (const auto first = first_thrown_.index(); first != no_child)
         {
-            if (children_[index].outcome.has_exception())
+            for (child& ended : this->children_)
             {
-                std::rethrow_exception(children_[index].outcome.exception());
+                if (this->index_of(ended) != first)
+                {
+                    this->report_if_thrown(ended.outcome);
+                }
             }
+            std::rethrow_exception(this->children_[first].outcome.exception());
         }
-        if constexpr (!std::is_void_v<T>)
+        if constexpr (!std::is_void_v<child_result>)
         {
             outcome_type values;
-            values.reserve(size_);
-            for (std::size_t index = 0; index < size_; ++index)
+            values.reserve(this->children_.size());
+            for (child& ended : this->children_)
             {
-                values.push_back(std::move(children_[index].outcome.value()));
+                values.push_back(std::move(ended.outcome.value()));
             }
             return values;
         }
     }
 
 private:
-    struct child
+    void collect(child& ended) noexcept
     {
-        task<T> work;
-        outcome_slot<T> outcome;
-        when_all_range_operation* parent = nullptr;
-    };
-
-    static std::coroutine_handle<> on_ended(void* ended) noexcept
-    {
-        auto& done = *static_cast<child*>(ended);
-        auto& parent = *done.parent;
-        done.outcome = done.work.take_outcome();
-        if (is_failure(done.outcome))
+        this->store(ended);
+        if (ended.outcome.has_exception())
         {
-            parent.stop_.source().request_stop(stop_reason::sibling);
+            first_thrown_.claim(this->index_of(ended));
         }
-        return parent.child_ended();
+        if (Reaction == on_failure::stop_others && is_failure(ended.outcome))
+        {
+            this->stop_siblings();
+        }
     }
 
-    std::unique_ptr<child[]> children_;
-    std::size_t size_;
+    first_child first_thrown_;
 };
 
 } // namespace detail
 
 /// Runs all operations at once and gives their results as a tuple, in order (std::monostate for
 /// void). Fails fast: the first child that throws or returns an error makes the others stop; all are
-/// awaited in any case. The first exception, in order of the arguments, is thrown again.
+/// awaited in any case.
+/// Exceptions: the first to be thrown is thrown again. Further ones go to
+/// runtime_config::on_unobserved_exception, or are printed; those that only say operation_canceled
+/// are consequences of the stop and are dropped.
 /// Cancellation: a stop request of the awaiting task reaches every child. No allocation.
 template <awaitable_operation... Operations>
     requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
 [[nodiscard]] auto when_all(Operations&&... operations)
 {
-    return detail::when_all_operation<std::remove_cvref_t<Operations>...>(std::move(operations)...);
+    return detail::when_all_operation<detail::on_failure::stop_others,
+                                      std::remove_cvref_t<Operations>...>(std::move(operations)...);
 }
 
-/// The same for any number of tasks of one type; gives a vector (nothing for task<void>).
+/// The same for any number of operations of one type; gives a vector (nothing for task<void>).
 /// One allocation for all of them.
-template <class T>
-[[nodiscard]] auto when_all(std::vector<task<T>> tasks)
+template <operation_range Range>
+[[nodiscard]] auto when_all(Range&& operations)
 {
-    return detail::when_all_range_operation<T>(std::move(tasks));
+    return detail::when_all_range_operation<detail::on_failure::stop_others,
+                                            std::ranges::range_value_t<Range>>(
+        std::in_place, std::forward<Range>(operations));
+}
+
+/// Like when_all, but nobody is stopped: every child runs to its own end, and its value or error is
+/// in the result. What children throw is treated as by when_all, after all have ended; give
+/// capture(operation) to have exceptions among the results.
+template <awaitable_operation... Operations>
+    requires(sizeof...(Operations) > 0 && (!std::is_lvalue_reference_v<Operations> && ...))
+[[nodiscard]] auto gather(Operations&&... operations)
+{
+    return detail::when_all_operation<detail::on_failure::go_on,
+                                      std::remove_cvref_t<Operations>...>(std::move(operations)...);
+}
+
+template <operation_range Range>
+[[nodiscard]] auto gather(Range&& operations)
+{
+    return detail::when_all_range_operation<detail::on_failure::go_on,
+                                            std::ranges::range_value_t<Range>>(
+        std::in_place, std::forward<Range>(operations));
 }
 
 } // namespace blitzio

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 
 namespace blitzio::detail
@@ -65,6 +66,14 @@ void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
 /// An exception nobody can observe any more: reports where the task was spawned, then terminates,
 /// unless the runtime's configuration names another handler.
 void report_unobserved(const task_env& env, std::exception_ptr error) noexcept;
+
+/// An exception that is not thrown again because another one is, or because its task lost: goes to
+/// the runtime's handler, and is printed with the place of the spawn when there is none. One that
+/// only says operation_canceled is the consequence of a stop and is dropped.
+void report_suppressed(const task_env& env, std::exception_ptr error) noexcept;
+
+/// On a worker of `runtime`: at random in [0, bound), bound > 0; decided by the seed in a simulation.
+[[nodiscard]] std::uint64_t random_below(runtime_core& runtime, std::uint64_t bound) noexcept;
 
 /// Ends the process with a message; for violated lifetime rules that must not go unnoticed.
 [[noreturn]] void terminate_with(const char* message) noexcept;
