@@ -2,6 +2,10 @@
 #pragma once
 
 #include <blitzio/io/blocking.hpp>
+#include <blitzio/io/external_work.hpp>
+#include <blitzio/io/interval.hpp>
+#include <blitzio/io/metrics.hpp>
+#include <blitzio/io/precise_sleep.hpp>
 #include <blitzio/io/processors.hpp>
 #include <blitzio/io/race.hpp>
 #include <blitzio/io/result.hpp>
@@ -12,6 +16,7 @@
 #include <blitzio/io/stop_token.hpp>
 #include <blitzio/io/task.hpp>
 #include <blitzio/io/task_group.hpp>
+#include <blitzio/io/task_report.hpp>
 #include <blitzio/io/this_task.hpp>
 #include <blitzio/io/timeout.hpp>
 #include <blitzio/io/try.hpp>
