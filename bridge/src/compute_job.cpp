@@ -22,7 +22,7 @@ bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
     on_complete_ = who;
     call_ = call;
     back_.owner = this;
-    if (is_simulated(*runtime_))
+    if (runs_jobs_inline(*runtime_))
     {
         back_.run = &compute_job::in_simulation;
         run_simulated_job(*runtime_, back_);
@@ -41,8 +41,10 @@ bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
         }
         pool = *found;
     }
+    outside_ = external_work(*runtime_);
     if (const auto queued = pool->enqueue(job_); !queued)
     {
+        outside_.end();
         refused_ = queued.error();
         return false;
     }
@@ -65,6 +67,8 @@ void compute_job::on_pool_thread(compute::job* item) noexcept
 {
     auto& self = *static_cast<pool_job*>(item)->owner;
     self.make_call();
+    // Ends last: from complete() on the job may be gone.
+    const external_work outside = std::move(self.outside_);
     if (self.hand_off_.complete().must_wake_receiver)
     {
         schedule(*self.runtime_, self.back_);
@@ -75,7 +79,9 @@ void compute_job::in_simulation(runnable* item) noexcept
 {
     auto& self = *static_cast<way_back*>(item)->owner;
     self.make_call();
-    resume(self.on_complete_());
+    // The world runs jobs between the workers' turns; coroutines continue on workers only.
+    self.back_.run = &compute_job::back_on_worker;
+    schedule(*self.runtime_, self.back_);
 }
 
 void compute_job::back_on_worker(runnable* item) noexcept

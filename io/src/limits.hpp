@@ -1,6 +1,7 @@
 // Every bound of the io module that is not a setting, with its reason. Thread rule: constants.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -55,7 +56,22 @@ inline constexpr std::size_t frame_batch_bytes_max = std::size_t{64} * 1024 * 10
 inline constexpr std::size_t frame_chunk_bytes = 256 * 1024;
 inline constexpr std::size_t frame_chunks_spare_max = 128;
 
+/// How long before its end a precise_sleep leaves the wheel: the resolution of a millisecond and a
+/// slow wake-up fit in. And how long it then keeps the worker for itself at the very end: a few
+/// times what a turn of the worker takes.
+inline constexpr std::chrono::nanoseconds precise_sleep_awake{1'300'000};
+inline constexpr std::chrono::nanoseconds precise_sleep_spin{20'000};
+
 /// How long a runtime that is being destroyed waits before it names the tasks that did not stop.
 inline constexpr int shutdown_report_seconds = 10;
+
+/// How often a simulation looks whether work outside of it has ended.
+inline constexpr std::chrono::microseconds external_work_poll{50};
+
+/// Tasks that a report of an incomplete shutdown names one by one.
+inline constexpr std::size_t shutdown_names_max = 1000;
+
+/// How often a worker measures how long its queue takes: a probe costs two clock readings.
+inline constexpr std::chrono::nanoseconds delay_probe_interval{1'000'000};
 
 } // namespace blitzio::detail::limits

@@ -1,8 +1,7 @@
-// Starting, cancelling and finishing operations and sleeps.
+// Starting, cancelling and finishing operations and blocking calls.
 // Thread rule: start functions on workers; cancel paths on any thread.
 #include <blitzio/io/blocking.hpp>
 #include <blitzio/io/detail/operation.hpp>
-#include <blitzio/io/sleep.hpp>
 
 #include "runtime_core.hpp"
 #include "scheduler/worker.hpp"
@@ -77,85 +76,6 @@ bool start_op(op& operation, op_stop_slot& stop, const task_env& env, waiter who
     return true;
 }
 
-// --- sleep ------------------------------------------------------------------------------------
-
-void sleep_canceller::operator()() const noexcept
-{
-    target->cancel();
-}
-
-void sleep_operation::on_timer(runnable* item) noexcept
-{
-    auto& self = *static_cast<node*>(item)->owner;
-    if (!self.cancellable_ || self.state_.complete())
-    {
-        resume(self.on_complete_());
-    }
-}
-
-void sleep_operation::on_cancelled(runnable* item) noexcept
-{
-    auto& self = *static_cast<node*>(item)->owner;
-    resume(self.on_complete_());
-}
-
-void sleep_operation::cancel() noexcept
-{
-    if (!state_.request_cancel())
-    {
-        return;
-    }
-    if (cancel_timer(timer_))
-    {
-        // Both ends are ours now: the timer will not fire.
-        outcome_ = std::error_code(ECANCELED, std::system_category());
-        static_cast<void>(state_.complete());
-    }
-    if (state_.cancel_finished())
-    {
-        timer_.run = &on_cancelled;
-        schedule(*runtime_, timer_);
-    }
-}
-
-bool sleep_operation::start(const task_env& env, waiter who) noexcept
-{
-    runtime_ = env.runtime;
-    on_complete_ = who;
-    timer_.owner = this;
-    timer_.run = &on_timer;
-    cancellable_ = env.stop.stop_possible();
-    if (cancellable_)
-    {
-        state_.reset();
-        stop_.arm(env.stop, sleep_canceller{this});
-    }
-    const auto deadline = absolute_ ? amount_ : now(*runtime_) + amount_;
-    if (!arm_timer(*runtime_, timer_, deadline))
-    {
-        outcome_ = make_error_code(io_errc::limit_reached);
-        return false;
-    }
-    // Only now may a cancel look for the timer; it cannot have fired, we are on its worker.
-    if (cancellable_ && !state_.begin())
-    {
-        static_cast<void>(cancel_timer(timer_));
-        outcome_ = std::error_code(ECANCELED, std::system_category());
-        return false;
-    }
-    return true;
-}
-
-result<void> sleep_operation::await_resume() noexcept
-{
-    stop_.disarm();
-    if (outcome_)
-    {
-        return fail(outcome_);
-    }
-    return {};
-}
-
 // --- blocking ---------------------------------------------------------------------------------
 
 void blocking_job::canceller::operator()() const noexcept
@@ -167,6 +87,8 @@ void blocking_job::on_pool_thread(runnable* item) noexcept
 {
     auto& self = *static_cast<node*>(item)->owner;
     self.call_(self);
+    // Ends last: from complete() on the job may be gone.
+    const external_work outside = std::move(self.outside_);
     if (!self.cancellable_ || self.state_.complete())
     {
         self.come_back();
@@ -190,8 +112,10 @@ void blocking_job::withdraw() noexcept
     {
         return;
     }
+    external_work outside;
     if (withdraw_blocking(*runtime_, node_))
     {
+        outside = std::move(outside_);
         refused_ = std::error_code(ECANCELED, std::system_category());
         static_cast<void>(state_.complete());
     }
@@ -226,11 +150,16 @@ bool blocking_job::begin(const task_env& env, waiter who,
             return false;
         }
     }
+    if (!runs_jobs_inline(*runtime_))
+    {
+        outside_ = external_work(*runtime_);
+    }
     const auto queued = submit_blocking(*runtime_, node_);
     if (queued)
     {
         return true;
     }
+    outside_.end();
     refused_ = queued.error();
     // With a cancel on its way, that one continues the waiter.
     return cancellable_ && !state_.complete();

@@ -2,6 +2,7 @@
 #include <blitzio/io/runtime.hpp>
 
 #include "driver/sim/sim_backend.hpp"
+#include "observe/task_dump.hpp"
 #include "runtime_core.hpp"
 
 #include <condition_variable>
@@ -145,24 +146,24 @@ std::string runtime::explain() const
 
 runtime_metrics runtime::metrics() const
 {
-    runtime_metrics all;
-    all.workers = core_->worker_count();
-    all.live_tasks = core_->live_task_count();
-    all.live_frames = detail::live_frames();
-    for (unsigned index = 0; index < all.workers; ++index)
-    {
-        auto& each = core_->worker_at(index);
-        all.tasks_run += each.stats().tasks_run.value();
-        all.steals += each.stats().steals.value();
-        all.parks += each.stats().parks.value();
-        all.timers_armed += each.timers().size();
-        all.operations_in_flight += each.io().in_flight();
-        all.driver_entries += each.io().kernel_entries();
-    }
-    const auto pools = core_->pools();
-    all.blocking_threads = pools.user.threads;
-    all.file_threads = pools.files.threads;
-    return all;
+    return core_->metrics();
+}
+
+runtime_dump runtime::dump(std::size_t tasks_max) const
+{
+    return detail::make_dump(*core_, tasks_max);
+}
+
+shutdown_report runtime::shutdown(std::chrono::steady_clock::time_point deadline)
+{
+    detail::require_no_worker("runtime::shutdown");
+    return core_->shutdown(deadline.time_since_epoch());
+}
+
+shutdown_report runtime::shutdown(std::chrono::nanoseconds patience)
+{
+    detail::require_no_worker("runtime::shutdown");
+    return core_->shutdown(detail::add_saturated(core_->now(), patience));
 }
 
 std::uint64_t runtime::simulation_trace_hash() const noexcept

@@ -1,9 +1,11 @@
 // What the templates in headers ask of the runtime. Thread rule: see runtime_access.hpp.
 #include <blitzio/io/detail/runtime_access.hpp>
+#include <blitzio/io/external_work.hpp>
 
 #include "driver/sim/sim_backend.hpp"
 #include "runtime_core.hpp"
 
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <utility>
@@ -90,9 +92,29 @@ void run_simulated_job(runtime_core& runtime, runnable& job) noexcept
     runtime.add_simulated_job(job);
 }
 
+bool runs_jobs_inline(runtime_core& runtime) noexcept
+{
+    return runtime.is_simulated() && !runtime.config().simulation.real_pools;
+}
+
+bool begin_external_work(runtime_core& runtime) noexcept
+{
+    if (!runtime.is_simulated())
+    {
+        return false;
+    }
+    runtime.begin_external_work();
+    return true;
+}
+
+void end_external_work(runtime_core& runtime) noexcept
+{
+    runtime.end_external_work();
+}
+
 result<void> submit_blocking(runtime_core& runtime, runnable& job)
 {
-    if (runtime.is_simulated())
+    if (runs_jobs_inline(runtime))
     {
         runtime.add_simulated_job(job);
         return {};
@@ -102,21 +124,11 @@ result<void> submit_blocking(runtime_core& runtime, runnable& job)
 
 bool withdraw_blocking(runtime_core& runtime, runnable& job) noexcept
 {
-    if (runtime.is_simulated())
+    if (runs_jobs_inline(runtime))
     {
         return runtime.simulation().world().remove_job(job);
     }
     return runtime.user_pool().try_remove(job);
-}
-
-bool arm_timer(runtime_core& runtime, timer& node, std::chrono::nanoseconds deadline) noexcept
-{
-    worker* const here = current_worker();
-    if (here == nullptr || &here->core() != &runtime)
-    {
-        terminate_with("a timer was armed outside of the runtime's workers");
-    }
-    return here->timers().insert(node, deadline);
 }
 
 bool on_worker_thread() noexcept
@@ -139,6 +151,29 @@ bool about_to_park() noexcept
 void launch(runtime_core& runtime, live_task& cell) noexcept
 {
     runtime.launch(cell); // a jump
+}
+
+void launch_child(runtime_core&, known_task& cell) noexcept
+{
+    cell.env.awaiting.enable(await_note::phase::not_registered);
+    runtime_core::count_child_spawn();
+    schedule_in(cell.env, cell);
+}
+
+void register_at_first_await(const task_env& env) noexcept
+{
+    // offsetof is conditionally supported for non-standard-layout types; clang and GCC do.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+    const auto offset = offsetof(known_task, env);
+#pragma GCC diagnostic pop
+    auto* const bytes = reinterpret_cast<std::byte*>(const_cast<task_env*>(&env));
+    runtime_core::register_child(*reinterpret_cast<known_task*>(bytes - offset));
+}
+
+void remove_child(known_task& cell) noexcept
+{
+    runtime_core::remove_child(cell);
 }
 
 bool remove_live(live_task& cell) noexcept

@@ -4,12 +4,15 @@
 #include "driver/sim/sim_backend.hpp"
 #include "exception_report.hpp"
 #include "limits.hpp"
+#include "observe/task_dump.hpp"
 #include "threads.hpp"
 
+#include <blitzio/io/external_work.hpp>
 #include <blitzio/io/processors.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -238,18 +241,26 @@ void runtime_core::stop_workers() noexcept
 
 void runtime_core::stop_tasks() noexcept
 {
-    for_each_task([](live_task& task) { task.stop.request_stop(stop_reason::shutdown); });
+    for_each_task([](const known_task& task) {
+        // A task of a scope has the scope's source; asking that more than once does nothing.
+        task.env.stop.source()->request_stop(stop_reason::shutdown);
+    });
 }
 
 runtime_core::~runtime_core()
 {
-    // Before the lists are walked: a task that is added later sees it (under the list's mutex).
-    ending_.store(true, std::memory_order_relaxed);
-    stop_tasks();
+    ask_to_end();
     wait_until_idle();
     stop_workers();
+    while (injection_.pop() != nullptr) // a probe of a queue's delay, if it overflowed into here
+    {
+    }
     // Acquire: partner is the release in inject().
     for (std::uint32_t round = 0; outside_calls_.load(std::memory_order_acquire) != 0; ++round)
+    {
+        std_atomics::back_off(round);
+    }
+    for (std::uint32_t round = 0; external_work_.load(std::memory_order_acquire) != 0; ++round)
     {
         std_atomics::back_off(round);
     }
@@ -314,6 +325,15 @@ bool runtime_core::has_visible_work() const noexcept
 {
     worker* const here = worker_here();
     const bool is_home = here != nullptr && &here->core() == this;
+    cell.env.awaiting.enable(await_note::phase::begun);
+    if (is_home)
+    {
+        here->own_stats().tasks_spawned.add();
+    }
+    else
+    {
+        spawned_outside_.fetch_add(1, std::memory_order_relaxed);
+    }
     live_tasks& list = is_home ? here->tasks() : outside_tasks_;
     list.add(cell);
     if (ending_.load(std::memory_order_relaxed))
@@ -334,6 +354,25 @@ bool runtime_core::has_visible_work() const noexcept
     }
 }
 
+void runtime_core::count_child_spawn() noexcept
+{
+    current_worker()->own_stats().tasks_spawned.add();
+}
+
+void runtime_core::register_child(known_task& cell) noexcept
+{
+    current_worker()->tasks().add(cell);
+}
+
+void runtime_core::remove_child(known_task& cell) noexcept
+{
+    current_worker()->own_stats().tasks_finished.add();
+    if (cell.registry != nullptr)
+    {
+        cell.registry->remove(cell);
+    }
+}
+
 void runtime_core::start_bound(worker& home, runnable& item) noexcept
 {
     // As in inject(): the task may be all that the runtime's end waits for.
@@ -350,8 +389,9 @@ void runtime_core::start_bound(worker& home, runnable& item) noexcept
 
 [[gnu::noinline]] bool runtime_core::remove_live(live_task& cell) noexcept
 {
+    worker* const here = worker_here();
+    here->own_stats().tasks_finished.add();
     cell.registry->remove(cell);
-    const worker* const here = worker_here();
     return here->is_nested_run(cell);
 }
 
@@ -368,15 +408,7 @@ std::size_t runtime_core::live_task_count() const noexcept
 std::string runtime_core::name_live_tasks() const
 {
     constexpr std::size_t names_max = 20;
-    std::string text;
-    std::size_t count = 0;
-    for_each_task([&](const live_task& task) {
-        if (++count <= names_max)
-        {
-            text += "  spawned at " + place_of(task.env) + '\n';
-        }
-    });
-    return std::to_string(count) + " tasks have not ended:\n" + text;
+    return make_dump(*this, names_max).to_string();
 }
 
 void runtime_core::wait_until_idle()
@@ -405,7 +437,7 @@ void runtime_core::wait_until_idle()
 
 std::string runtime_core::explain() const
 {
-    return explanation_;
+    return explanation_ + describe_sizes() + describe_surroundings();
 }
 
 runtime_core::pool_statistics runtime_core::pools() const noexcept

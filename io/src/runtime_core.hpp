@@ -17,7 +17,9 @@
 #include <blitzio/io/detail/idle_set.hpp>
 #include <blitzio/io/detail/injection_queue.hpp>
 #include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/metrics.hpp>
 #include <blitzio/io/runtime_config.hpp>
+#include <blitzio/io/task_report.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -75,6 +77,10 @@ public:
     {
         return *workers_[index];
     }
+    [[nodiscard]] const worker& worker_at(unsigned index) const noexcept
+    {
+        return *workers_[index];
+    }
     [[nodiscard]] bool stopping() const noexcept
     {
         // acquire pairs with the release in stop_workers().
@@ -83,8 +89,12 @@ public:
 
     // --- tasks
     void launch(live_task& cell) noexcept;
+    /// A task of a scope comes, waits for the first time, ends. On a worker.
+    static void count_child_spawn() noexcept;
+    static void register_child(known_task& cell) noexcept;
+    static void remove_child(known_task& cell) noexcept;
     [[nodiscard]] bool remove_live(live_task& cell) noexcept;
-    /// Calls `visit(task)` for each live task, under the lock of the list it is in.
+    /// Calls `visit(task)` for each task, under the lock of the list it is in.
     template <class Visit>
     void for_each_task(Visit&& visit) const
     {
@@ -100,6 +110,11 @@ public:
     }
     /// Waits until no spawned task is left. Never on a worker.
     void wait_until_idle();
+    /// Asks all tasks to stop, those to come as well. Any thread.
+    void ask_to_end() noexcept;
+    /// Asks all tasks to stop and waits until the clock shows `deadline` at the latest. Never on a
+    /// worker. The runtime goes on living: what has not ended may still do so.
+    [[nodiscard]] shutdown_report shutdown(std::chrono::nanoseconds deadline);
 
     // --- surroundings
     [[nodiscard]] system& operating_system() noexcept
@@ -122,9 +137,21 @@ public:
     {
         return *simulation_;
     }
-    /// Simulation only: runs everything until `done` says so; what the calling thread waits for.
-    void simulate_until(const std::function<bool()>& done);
+    /// Simulation only: runs everything until `done` says so, what the calling thread waits for, or
+    /// the virtual clock shows `until`.
+    void simulate_until(const std::function<bool()>& done,
+                        std::optional<std::chrono::nanoseconds> until = std::nullopt);
     void add_simulated_job(runnable& job) noexcept;
+    /// Work outside of a simulated runtime: see external_work.hpp.
+    void begin_external_work() noexcept
+    {
+        external_work_.fetch_add(1, std::memory_order_relaxed);
+    }
+    void end_external_work() noexcept
+    {
+        // Release: partner is the acquire in simulate_until() and in the destructor. The last access.
+        external_work_.fetch_sub(1, std::memory_order_release);
+    }
 
     [[nodiscard]] const runtime_config& config() const noexcept
     {
@@ -142,6 +169,7 @@ public:
     };
     [[nodiscard]] pool_statistics pools() const noexcept;
     [[nodiscard]] std::size_t live_task_count() const noexcept;
+    [[nodiscard]] runtime_metrics metrics() const;
 
 private:
     explicit runtime_core(runtime_config config);
@@ -152,7 +180,11 @@ private:
     result<void> start_workers();
     void stop_workers() noexcept;
     void stop_tasks() noexcept;
+    /// True: no task is left; false: the clock shows `deadline`.
+    [[nodiscard]] bool wait_until_idle_or(std::chrono::nanoseconds deadline);
     [[nodiscard]] std::string name_live_tasks() const;
+    [[nodiscard]] std::string describe_sizes() const;
+    [[nodiscard]] std::string describe_surroundings() const;
 
     runtime_config config_;
     /// Before worker_count_, whose choice it explains.
@@ -175,6 +207,9 @@ private:
     std::atomic<bool> stopping_{false};
     /// Set by the destructor: tasks spawned from now on are born with a stop request.
     std::atomic<bool> ending_{false};
+    /// Simulation only.
+    std::atomic<std::uint32_t> external_work_{0};
+    std::atomic<std::uint64_t> spawned_outside_{0};
     /// Those that were spawned by other threads than the workers.
     live_tasks outside_tasks_{watch_};
 };

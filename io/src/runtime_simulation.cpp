@@ -1,14 +1,12 @@
-// A simulated runtime: all of its workers take turns on the thread that waits, as the seed decides.
-// Thread rule: one thread, the one that waits.
+// The loop of a simulated runtime: workers take turns, and virtual time passes when none has work.
+// Thread rule: the simulation's thread only, except what comes in through inject().
 #include "driver/sim/sim_backend.hpp"
+#include "limits.hpp"
 #include "runtime_core.hpp"
-
-#include <blitzio/io/detail/runtime_access.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <string>
-#include <vector>
+#include <thread>
 
 namespace blitzio::detail
 {
@@ -35,7 +33,8 @@ std::optional<std::chrono::nanoseconds> runtime_core::next_simulated_event() con
     return next;
 }
 
-void runtime_core::simulate_until(const std::function<bool()>& done)
+void runtime_core::simulate_until(const std::function<bool()>& done,
+                                  std::optional<std::chrono::nanoseconds> until)
 {
     // Work takes time, too: without that, a task that gives way until a timer has fired would go
     // round at the same instant for ever.
@@ -43,7 +42,7 @@ void runtime_core::simulate_until(const std::function<bool()>& done)
     constexpr std::chrono::microseconds step(10);
     auto& world = simulation_->world();
     std::vector<unsigned> runnable_workers;
-    for (unsigned turn = 1; !done(); ++turn)
+    for (unsigned turn = 1; !done() && (!until || world.now() < *until); ++turn)
     {
         runnable_workers.clear();
         for (unsigned index = 0; index < worker_count_; ++index)
@@ -53,22 +52,39 @@ void runtime_core::simulate_until(const std::function<bool()>& done)
                 runnable_workers.push_back(index);
             }
         }
+        // Acquire: partner is the release in end_external_work(): what it has injected is visible.
+        const bool outside_works = external_work_.load(std::memory_order_acquire) != 0;
         if (!runnable_workers.empty())
         {
             const auto pick = simulation_random_.below(runnable_workers.size());
             workers_[runnable_workers[pick]]->simulate_turn();
-            if (turn % turns_per_step == 0)
+            if (turn % turns_per_step == 0 && !outside_works)
             {
                 advance_simulation(world.now() + step);
             }
             continue;
         }
-        const auto next = next_simulated_event();
-        if (!next)
+        if (outside_works)
+        {
+            // No time passes until the answer has come. A test's threads are waited for like this,
+            // nothing else, so a poll now and then is good enough.
+            std::this_thread::sleep_for(limits::external_work_poll);
+            continue;
+        }
+        if (injected() != 0)
+        {
+            continue; // came with the end of the outside work, after the look at the workers
+        }
+        auto next = next_simulated_event();
+        if (!next && !until)
         {
             terminate_with(("simulation with seed " + std::to_string(config_.simulation.seed) +
                             ": nothing can happen any more, yet " + name_live_tasks())
                                .c_str());
+        }
+        if (until)
+        {
+            next = std::min(next.value_or(*until), *until);
         }
         advance_simulation(std::max(*next, world.now()));
     }

@@ -5,8 +5,12 @@
 #include <blitzio/io/any_stream.hpp>
 #include <blitzio/io/as_completed.hpp>
 #include <blitzio/io/blocking.hpp>
+#include <blitzio/io/external_work.hpp>
 #include <blitzio/io/generator.hpp>
+#include <blitzio/io/interval.hpp>
+#include <blitzio/io/metrics.hpp>
 #include <blitzio/io/poll_future.hpp>
+#include <blitzio/io/precise_sleep.hpp>
 #include <blitzio/io/processors.hpp>
 #include <blitzio/io/race.hpp>
 #include <blitzio/io/result.hpp>
@@ -22,6 +26,7 @@
 #include <blitzio/io/task.hpp>
 #include <blitzio/io/task_group.hpp>
 #include <blitzio/io/task_local.hpp>
+#include <blitzio/io/task_report.hpp>
 #include <blitzio/io/this_task.hpp>
 #include <blitzio/io/timeout.hpp>
 #include <blitzio/io/try.hpp>

@@ -30,7 +30,7 @@ class live_tasks
 public:
     explicit live_tasks(live_tasks_watch& watch) noexcept : watch_(watch) {}
 
-    void add(live_task& added) noexcept
+    void add(known_task& added) noexcept
     {
         added.registry = this;
         added.registry_previous = nullptr;
@@ -44,7 +44,7 @@ public:
         ++size_;
     }
 
-    void remove(live_task& removed) noexcept
+    void remove(known_task& removed) noexcept
     {
         {
             const std::lock_guard lock(mutex_);
@@ -76,7 +76,7 @@ public:
     void for_each(Visit&& visit) const
     {
         const std::lock_guard lock(mutex_);
-        for (live_task* entry = first_; entry != nullptr; entry = entry->registry_following)
+        for (known_task* entry = first_; entry != nullptr; entry = entry->registry_following)
         {
             visit(*entry);
         }
@@ -85,7 +85,7 @@ public:
 private:
     live_tasks_watch& watch_;
     mutable spin_lock<> mutex_;
-    live_task* first_ = nullptr;
+    known_task* first_ = nullptr;
     std::size_t size_ = 0;
 };
 

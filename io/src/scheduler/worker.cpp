@@ -191,6 +191,7 @@ void worker::cancel_op(op& operation) noexcept
     {
         driver_->cancel(operation, ready);
     }
+    stats_.operations_completed.add(ready.count);
     push_all(ready);
 }
 
@@ -352,6 +353,10 @@ runnable* worker::next_item() noexcept
     {
         return &bound_runner_;
     }
+    if (timers_.has_due())
+    {
+        fire_timers();
+    }
     if (runnable* const item = pop_local())
     {
         return item;
@@ -385,19 +390,74 @@ void worker::maintain() noexcept
     if (driver_->has_work())
     {
         driver_->poll(ready);
-    }
-    if (timers_.size() != 0)
-    {
-        timers_.advance(core_.now(), ready);
+        stats_.operations_completed.add(ready.count);
     }
     push_all(ready);
+    fire_timers();
+}
+
+/// The time, also for whoever looks at this worker from outside.
+std::chrono::nanoseconds worker::look_at_clock() noexcept
+{
+    const auto now = core_.now();
+    coarse_clock::publish(now);
+    last_turn_.store(coarse_clock::units_of(now), std::memory_order_relaxed);
+    return now;
 }
 
 void worker::fire_timers() noexcept
 {
-    ready_list ready;
-    timers_.advance(core_.now(), ready);
-    push_all(ready);
+    const auto now = look_at_clock();
+    if (timers_.size() != 0)
+    {
+        ready_list ready;
+        timers_.advance(now, ready, queue_room());
+        push_all(ready);
+    }
+    if (!queue_is_empty() && delay_probe_.is_due(now) && !core_.is_simulated())
+    {
+        // Behind everything that waits here: how long that takes is what the last of them waits.
+        delay_probe_.begin(now);
+        push_one(delay_probe_);
+    }
+}
+
+/// Fires what is due; until when the driver may sleep then.
+std::optional<std::chrono::nanoseconds> worker::advance_timers(std::chrono::nanoseconds now,
+                                                               ready_list& ready) noexcept
+{
+    timers_.advance(now, ready, queue_room());
+    return ready.empty() ? timers_.next_expiry() : now;
+}
+
+void worker::sleep(ready_list& ready) noexcept
+{
+    std::optional<std::chrono::nanoseconds> until;
+    std::optional<std::chrono::nanoseconds> timeout;
+    if (timers_.size() != 0)
+    {
+        const auto now = look_at_clock();
+        until = advance_timers(now, ready);
+        if (until)
+        {
+            timeout = std::max(*until - now, std::chrono::nanoseconds(0));
+        }
+    }
+    const std::size_t fired = ready.count;
+    stats_.parks.add();
+    if (core_.stopping())
+    {
+        return;
+    }
+    parked_.store(true, std::memory_order_relaxed);
+    driver_->wait(ready, timeout);
+    parked_.store(false, std::memory_order_relaxed);
+    const std::size_t completed = ready.count - fired;
+    stats_.operations_completed.add(completed);
+    if (completed == 0 && (!until || core_.now() < *until))
+    {
+        stats_.wake_ups.add();
+    }
 }
 
 void worker::park() noexcept
@@ -415,23 +475,11 @@ void worker::park() noexcept
     }
     searching_ = false;
     ready_list ready;
-    std::optional<std::chrono::nanoseconds> timeout;
-    if (const auto expiry = timers_.next_expiry())
-    {
-        timeout = std::max(*expiry - core_.now(), std::chrono::nanoseconds(0));
-    }
-    stats_.parks.add();
-    if (!core_.stopping())
-    {
-        driver_->wait(ready, timeout);
-    }
+    sleep(ready);
     searching_ = accompanied_ && core_.idle().transition_from_parked(index_);
     static_cast<void>(inbox_.mark_active());
-    if (timers_.size() != 0)
-    {
-        timers_.advance(core_.now(), ready);
-    }
     push_all(ready);
+    fire_timers();
 }
 
 void worker::run() noexcept
@@ -448,6 +496,11 @@ void worker::run() noexcept
         {
             park();
         }
+    }
+    // All tasks have ended; what may be left is a probe of the queue's delay.
+    while (runnable* const left = pop_local())
+    {
+        left->run(left);
     }
     set_current_worker(nullptr);
 }
@@ -472,6 +525,7 @@ void worker::simulate_turn() noexcept
         // What a real worker does before it sleeps; takes up wake-ups as well, and never blocks here.
         ready_list ready;
         driver_->wait(ready, std::chrono::nanoseconds(0));
+        stats_.operations_completed.add(ready.count);
         push_all(ready);
         item = next_item();
     }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "driver/driver.hpp"
+#include "observe/counters.hpp"
+#include "observe/delay_probe.hpp"
 #include "scheduler/growing_queue.hpp"
 #include "scheduler/live_tasks.hpp"
 #include "scheduler/pinned_queue.hpp"
@@ -16,29 +18,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace blitzio::detail
 {
 
 class runtime_core;
-
-/// Written by the owner only, read by metrics().
-class owner_counter
-{
-public:
-    void add(std::uint64_t amount = 1) noexcept
-    {
-        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-    }
-
-    [[nodiscard]] std::uint64_t value() const noexcept
-    {
-        return value_.load(std::memory_order_relaxed);
-    }
-
-private:
-    std::atomic<std::uint64_t> value_{0};
-};
 
 class worker
 {
@@ -70,11 +55,20 @@ public:
     {
         return tasks_;
     }
+    [[nodiscard]] const live_tasks& tasks() const noexcept
+    {
+        return tasks_;
+    }
     /// Runs after what is in the queue.
     void push(runnable& item) noexcept;
     [[nodiscard]] bool submit(op& operation) noexcept
     {
-        return driver_->submit(operation);
+        const bool at_once = driver_->submit(operation);
+        if (at_once)
+        {
+            stats_.operations_completed.add();
+        }
+        return at_once;
     }
     /// From this worker's inbox: a stop request has reached an operation submitted here.
     void cancel_op(op& operation) noexcept;
@@ -83,6 +77,10 @@ public:
         return budget_ != 0 && budget_-- != 0;
     }
     [[nodiscard]] timer_wheel& timers() noexcept
+    {
+        return timers_;
+    }
+    [[nodiscard]] const timer_wheel& timers() const noexcept
     {
         return timers_;
     }
@@ -95,6 +93,10 @@ public:
     void post(runnable& item) noexcept;
     [[nodiscard]] bool has_stealable_work() const noexcept;
     [[nodiscard]] driver& io() noexcept
+    {
+        return *driver_;
+    }
+    [[nodiscard]] const driver& io() const noexcept
     {
         return *driver_;
     }
@@ -112,10 +114,31 @@ public:
         owner_counter tasks_run;
         owner_counter steals;
         owner_counter parks;
+        /// Parks that ended because somebody sent a wake-up.
+        owner_counter wake_ups;
+        owner_counter operations_completed;
+        owner_counter tasks_spawned;
+        owner_counter tasks_finished;
+        owner_histogram scheduling_delay;
     };
     [[nodiscard]] const statistics& stats() const noexcept
     {
         return stats_;
+    }
+    /// Owner only.
+    [[nodiscard]] statistics& own_stats() noexcept
+    {
+        return stats_;
+    }
+
+    /// When its loop has looked at the clock last, in units of coarse_clock.
+    [[nodiscard]] std::uint32_t last_turn() const noexcept
+    {
+        return last_turn_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_parked() const noexcept
+    {
+        return parked_.load(std::memory_order_relaxed);
     }
 
     // --- simulation: one turn at a time
@@ -124,6 +147,7 @@ public:
     void fire_timers() noexcept;
 
 private:
+    [[nodiscard]] std::chrono::nanoseconds look_at_clock() noexcept;
     [[nodiscard]] runnable* next_item() noexcept;
     [[nodiscard]] runnable* search() noexcept;
     [[nodiscard]] runnable* take_from_injection() noexcept;
@@ -131,12 +155,25 @@ private:
     void execute(runnable& item) noexcept;
     void maintain() noexcept;
     void park() noexcept;
+    void sleep(ready_list& ready) noexcept;
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> advance_timers(
+        std::chrono::nanoseconds now, ready_list& ready) noexcept;
     void take_inbox() noexcept;
     void push_all(ready_list& ready) noexcept;
     void push_one(runnable& item) noexcept;
     [[nodiscard]] runnable* pop_local() noexcept
     {
         return shared_ ? local_.pop() : lone_.pop();
+    }
+
+    /// How many more runnables do not push older ones into the shared queue.
+    [[nodiscard]] std::size_t queue_room() const noexcept
+    {
+        return shared_ ? local_.free_slots() : ~std::size_t{0};
+    }
+    [[nodiscard]] bool queue_is_empty() const noexcept
+    {
+        return shared_ ? local_.empty() : lone_.empty();
     }
 
     runtime_core& core_;
@@ -170,6 +207,10 @@ private:
     } bound_runner_;
     timer_wheel timers_;
     statistics stats_;
+    delay_probe delay_probe_;
+    /// Written by the owner, for whoever looks from outside.
+    std::atomic<std::uint32_t> last_turn_{0};
+    std::atomic<bool> parked_{false};
     live_tasks tasks_;
     std::unique_ptr<driver> driver_;
 };

@@ -185,6 +185,7 @@ public:
         };
         state_->runtime = env.runtime;
         state_->back = &back_;
+        outside_ = external_work(*env.runtime);
         if (env.stop.stop_possible())
         {
             stop_.arm(env.stop, pass_on{state_, env.stop});
@@ -196,6 +197,7 @@ public:
     as_result<T> await_resume()
     {
         stop_.disarm();
+        outside_.end();
         const auto refused = state_->refused;
         auto outcome = std::move(state_->outcome);
         std::exchange(state_, nullptr)->release();
@@ -241,6 +243,8 @@ private:
     std::unique_ptr<compute_state<T>, drop_state> unstarted_;
     compute_state<T>* state_ = nullptr;
     waiter on_complete_;
+    /// A pool has the job: virtual time must not pass meanwhile.
+    external_work outside_;
     way_back back_;
     stop_slot<pass_on> stop_;
 };

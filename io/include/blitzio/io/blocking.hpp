@@ -4,6 +4,7 @@
 
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/outcome_slot.hpp>
+#include <blitzio/io/external_work.hpp>
 #include <blitzio/io/result.hpp>
 
 #include <functional>
@@ -58,6 +59,7 @@ private:
     waiter on_complete_;
     void (*call_)(blocking_job&) noexcept = nullptr;
     bool cancellable_ = false;
+    external_work outside_;
     basic_op_state<> state_;
     stop_slot<canceller> stop_;
 };

@@ -4,11 +4,15 @@
 #pragma once
 
 #include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/metrics.hpp>
 #include <blitzio/io/runtime_config.hpp>
 #include <blitzio/io/spawn.hpp>
 #include <blitzio/io/task.hpp>
+#include <blitzio/io/task_report.hpp>
 
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -43,23 +47,6 @@ void require_no_worker(const char* what);
 [[nodiscard]] worker& require_this_worker(runtime_core& runtime);
 
 } // namespace detail
-
-/// Counters of a runtime; exact only while nothing runs.
-struct runtime_metrics
-{
-    unsigned workers = 0;
-    std::size_t live_tasks = 0;
-    std::int64_t live_frames = 0;
-    std::uint64_t operations_in_flight = 0;
-    std::uint64_t timers_armed = 0;
-    std::uint64_t tasks_run = 0;
-    std::uint64_t steals = 0;
-    std::uint64_t parks = 0;
-    /// Times that workers entered the kernel for their drivers.
-    std::uint64_t driver_entries = 0;
-    unsigned blocking_threads = 0;
-    unsigned file_threads = 0;
-};
 
 /// Owns its threads. The destructor asks all tasks to stop (reason: shutdown), waits for every task
 /// and every operation, then joins the threads: nothing is abandoned.
@@ -136,10 +123,26 @@ public:
     /// Waits until no spawned task is left.
     void run();
 
+    /// Asks all tasks to stop (reason: shutdown), and those that are spawned from now on, and waits
+    /// until they have ended, but not beyond `deadline` of the runtime's clock (steady_clock, or the
+    /// virtual clock). The report names those that have not: nothing is abandoned, they go on, and
+    /// the destructor, or another call, waits for them.
+    /// On a worker thread it fails with std::system_error(io_errc::would_deadlock).
+    shutdown_report shutdown(std::chrono::steady_clock::time_point deadline);
+    /// The same, with `patience` from now.
+    shutdown_report shutdown(std::chrono::nanoseconds patience);
+
+    /// What every task waits in, at most `tasks_max` of them one by one. Stops nobody, needs no
+    /// worker, and so tells something about a runtime that hangs, too. Any thread, workers included.
+    [[nodiscard]] runtime_dump dump(std::size_t tasks_max = 10'000) const;
+
     /// "io_uring", "epoll" or "sim".
     [[nodiscard]] std::string_view backend_name() const noexcept;
-    /// Why that backend and not another one, and what else was chosen or degraded; a line each.
+    /// Why that backend and not another one, what else was chosen or degraded, the sizes in use, and
+    /// what the machine allows: quota, limits, each feature and operation code of its io_uring, asked
+    /// for now. Lines of "what: value"; `./dev doctor` prints it. Any thread; sets up rings for a moment.
     [[nodiscard]] std::string explain() const;
+    /// Counters and histograms; to_prometheus() makes a text of them. Any thread.
     [[nodiscard]] runtime_metrics metrics() const;
     /// Simulation only: a hash over all that happened, equal for equal seeds and programs.
     [[nodiscard]] std::uint64_t simulation_trace_hash() const noexcept;

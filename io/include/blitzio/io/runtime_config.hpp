@@ -71,6 +71,10 @@ struct simulation_config
     bool faults = true;
     /// The longest virtual time that an operation takes.
     std::chrono::nanoseconds delay_max = std::chrono::milliseconds(5);
+    /// False: compute and blocking jobs run on the simulation's thread at a virtual time that the
+    /// seed decides, so a run can be repeated. True: they run on their real pools; virtual time
+    /// stands still until they have ended, and the order in which they end is not the seed's.
+    bool real_pools = false;
     /// Descriptors that the simulated process may have open.
     std::size_t descriptor_limit = 1024;
 };

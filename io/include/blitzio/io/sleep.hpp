@@ -40,6 +40,8 @@ public:
 
 private:
     friend sleep_canceller;
+    friend class tick_operation;
+    friend class precise_sleep_operation;
 
     struct node : timer
     {
@@ -64,7 +66,10 @@ private:
 } // namespace detail
 
 /// Completes when at least `duration` has passed; durations of zero or less complete at the next
-/// turn of the worker. Resolution: one millisecond, never early.
+/// turn of the worker. Never early. Late by up to a millisecond, the resolution, and by as much as
+/// the worker is busy: time counts from its next look at the clock, which it takes when its turn
+/// ends, or after 61 continuations. For less than that there is precise_sleep.
+/// Any duration will do: one beyond the clock's range (292 years) lasts as long as the range.
 /// Cancellation: ends at once with operation_canceled.
 /// Errors: operation_canceled; io_errc::limit_reached when the runtime's timers are used up.
 [[nodiscard]] inline detail::sleep_operation sleep_for(std::chrono::nanoseconds duration) noexcept

@@ -3,6 +3,7 @@
 // combinator in an awaiting frame) and passed down by pointer, so awaiting a child costs no atomics.
 #pragma once
 
+#include <blitzio/io/detail/await_note.hpp>
 #include <blitzio/io/stop_token.hpp>
 
 #include <chrono>
@@ -39,6 +40,8 @@ struct task_env
     const detail::local_binding* locals = nullptr;
     /// The only worker that may run the task; null: any. Its children inherit it.
     detail::worker* home = nullptr;
+    /// What the task waits in; for dumps.
+    detail::await_note awaiting{};
 };
 
 } // namespace blitzio

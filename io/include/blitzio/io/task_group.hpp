@@ -120,7 +120,7 @@ private:
 };
 
 template <class Work>
-class task_group::child_cell : public detail::runnable
+class task_group::child_cell : public detail::known_task
 {
 public:
     using value_type = detail::spawn_value_t<Work>;
@@ -144,10 +144,11 @@ public:
 private:
     template <class Source>
     child_cell(task_group& group, Source&& work, const char* name, std::source_location where)
-        : group_(group), env_(group.env_), work_(std::forward<Source>(work))
+        : group_(group), work_(std::forward<Source>(work))
     {
-        env_.name = name;
-        env_.spawned_at = where;
+        env = group.env_;
+        env.name = name;
+        env.spawned_at = where;
         this->run = &first_run;
     }
 
@@ -164,7 +165,7 @@ private:
             detail::resume(self.finish());
             return;
         }
-        static_cast<void>(self.work_.body.start(self.env_, {&on_finished, &self}));
+        static_cast<void>(self.work_.body.start(self.env, {&on_finished, &self}));
     }
 
     static std::coroutine_handle<> on_finished(void* context) noexcept
@@ -178,13 +179,13 @@ private:
     std::coroutine_handle<> finish() noexcept
     {
         task_group& group = group_;
+        detail::remove_child(*this);
         this->~child_cell();
         detail::deallocate_frame(this, sizeof(child_cell));
         return group.one_ended();
     }
 
     task_group& group_;
-    task_env env_;
     detail::spawned_body<Work> work_;
 };
 
@@ -195,7 +196,7 @@ void task_group::spawn(Work&& work, const char* name, std::source_location where
     using cell_type = child_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(*this, std::forward<Work>(work), name, where);
     pending_.fetch_add(1, std::memory_order_relaxed);
-    detail::schedule_in(env_, *cell);
+    detail::launch_child(*env_.runtime, *cell);
 }
 
 namespace detail

@@ -7,6 +7,7 @@
 #include <blitzio/compute/pool.hpp>
 #include <blitzio/io/detail/oneshot_state.hpp>
 #include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/external_work.hpp>
 
 #include <system_error>
 
@@ -58,6 +59,8 @@ private:
     runtime_core* runtime_ = nullptr;
     waiter on_complete_;
     call_function call_ = nullptr;
+    /// While a pool has the job: keeps virtual time from passing.
+    external_work outside_;
     oneshot_state<> hand_off_;
 };
 

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <utility>
 
@@ -65,6 +66,7 @@ public:
         }
         last_ = last;
         set_length(length_.load(std::memory_order_relaxed) + count);
+        pushed_total_.store(pushed_total() + count, std::memory_order_relaxed);
         return true;
     }
 
@@ -115,6 +117,12 @@ public:
         return size() == 0;
     }
 
+    // Elements that were ever added; for statistics.
+    [[nodiscard]] std::uint64_t pushed_total() const noexcept
+    {
+        return pushed_total_.load(std::memory_order_relaxed);
+    }
+
     // Refuses elements from now on; what is inside can still be popped. True for the call that
     // closed.
     bool close() noexcept
@@ -137,10 +145,11 @@ private:
     }
 
     mutable std::mutex mutex_;
-    runnable* first_ = nullptr;          // guarded by mutex_
-    runnable* last_ = nullptr;           // guarded by mutex_
-    bool closed_ = false;                // guarded by mutex_
-    std::atomic<std::size_t> length_{0}; // written under mutex_
+    runnable* first_ = nullptr;                  // guarded by mutex_
+    runnable* last_ = nullptr;                   // guarded by mutex_
+    bool closed_ = false;                        // guarded by mutex_
+    std::atomic<std::size_t> length_{0};         // written under mutex_
+    std::atomic<std::uint64_t> pushed_total_{0}; // likewise
 };
 
 } // namespace blitzio::detail

@@ -22,6 +22,7 @@
 #include <coroutine>
 #include <memory>
 #include <new>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -87,13 +88,17 @@ public:
         return false;
     }
 
+    /// `where` is the place of the await.
     template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) noexcept
     {
         static_assert(has_environment<Promise>,
                       "blitzio operations are awaited in blitzio::task coroutines");
+        const task_env& env = awaiting.promise().env();
+        env.awaiting.record(env, operation_type<Derived>, where);
         // Last statement: once started, the awaiting frame may already run elsewhere.
-        return static_cast<Derived*>(this)->start(awaiting.promise().env(), waiter_of(awaiting));
+        return static_cast<Derived*>(this)->start(env, waiter_of(awaiting));
     }
 };
 

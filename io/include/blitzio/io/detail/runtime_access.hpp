@@ -44,8 +44,11 @@ void come_home_last(const task_env& env, waiter who) noexcept;
 [[nodiscard]] std::chrono::nanoseconds now(runtime_core& runtime) noexcept;
 
 /// True when all of `runtime` runs on one thread under a virtual clock; pools then run jobs inline,
-/// through run_simulated_job().
+/// through run_simulated_job(), if runs_jobs_inline() says so.
 [[nodiscard]] bool is_simulated(runtime_core& runtime) noexcept;
+/// True when pools must not run jobs on threads of their own: in a simulation, unless it is
+/// configured otherwise.
+[[nodiscard]] bool runs_jobs_inline(runtime_core& runtime) noexcept;
 /// Simulation only: runs `job` at a virtual time that the seed decides.
 void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
 

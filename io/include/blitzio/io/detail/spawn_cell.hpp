@@ -83,21 +83,31 @@ struct spawned_body<task<T>>
     void make() const noexcept {}
 };
 
-/// A task that the runtime knows: shutdown reaches it, and waits for it.
-struct live_task : runnable
+/// A task that the runtime can find: what runtime::dump() shows.
+struct known_task : runnable
 {
     task_env env;
-    stop_source stop;
-    live_task* registry_previous = nullptr;
-    live_task* registry_following = nullptr;
-    /// The list that it is in.
+    /// Null while it is in no list.
     live_tasks* registry = nullptr;
+    known_task* registry_previous = nullptr;
+    known_task* registry_following = nullptr;
+};
+
+/// A task of its own, not of a scope: shutdown reaches it, and waits for it.
+struct live_task : known_task
+{
+    stop_source stop;
 };
 
 /// Adds to the runtime's live tasks and schedules the first run.
 void launch(runtime_core& runtime, live_task& cell) noexcept;
-/// Takes it off again. True: all of this happens inside the join of the task, on the same thread.
+/// Schedules the first run of a task of a scope; it enters the lists when it first waits.
+void launch_child(runtime_core& runtime, known_task& cell) noexcept;
+/// Takes a task off again that was launched. True: all of this happens inside the join of the task, on
+/// the same thread.
 [[nodiscard]] bool remove_live(live_task& cell) noexcept;
+/// The same for a task of a scope, which may be in no list.
+void remove_child(known_task& cell) noexcept;
 
 /// The parts of a spawn cell that a join handle touches; they depend on the result only. `run` is
 /// the first run until that begins, and from then on frees the cell.

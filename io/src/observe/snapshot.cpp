@@ -1,0 +1,66 @@
+// Reading the counters of a runtime. Thread rule: any thread.
+#include "runtime_core.hpp"
+
+namespace blitzio::detail
+{
+
+namespace
+{
+
+worker_metrics read_worker(const worker& from)
+{
+    const auto& stats = from.stats();
+    worker_metrics all;
+    all.tasks_run = stats.tasks_run.value();
+    all.tasks_spawned = stats.tasks_spawned.value();
+    all.tasks_finished = stats.tasks_finished.value();
+    all.steals = stats.steals.value();
+    all.parks = stats.parks.value();
+    all.wake_ups = stats.wake_ups.value();
+    all.operations_completed = stats.operations_completed.value();
+    all.operations_in_flight = from.io().in_flight();
+    all.operations_submitted = all.operations_completed + all.operations_in_flight;
+    all.driver_entries = from.io().kernel_entries();
+    all.timers_armed = from.timers().size();
+    all.timers_fired = from.timers().fired_total();
+    all.scheduling_delay = stats.scheduling_delay.snapshot();
+    return all;
+}
+
+pool_metrics read_pool(const blocking_pool::statistics& from, unsigned threads_max)
+{
+    return {.threads = from.threads,
+            .idle_threads = from.idle_threads,
+            .threads_max = threads_max,
+            .queued = from.queued,
+            .completed = from.completed,
+            .thread_start_failures = from.thread_start_failures};
+}
+
+} // namespace
+
+runtime_metrics runtime_core::metrics() const
+{
+    runtime_metrics all;
+    all.workers = worker_count_;
+    all.per_worker.reserve(worker_count_);
+    for (const auto& each : workers_)
+    {
+        all.per_worker.push_back(read_worker(*each));
+        all += all.per_worker.back();
+    }
+    all.tasks_spawned += spawned_outside_.load(std::memory_order_relaxed);
+    all.live_tasks = live_task_count();
+    all.live_frames = live_frames();
+    all.injected = injection_.pushed_total();
+    all.injection_queue_length = injection_.size();
+    const auto both = pools();
+    all.blocking_pool = read_pool(both.user, config_.blocking_threads_max);
+    all.file_pool = read_pool(both.files, config_.file_threads_max);
+    all.blocking_threads = all.blocking_pool.threads;
+    all.file_threads = all.file_pool.threads;
+    all.backend = backend_->name();
+    return all;
+}
+
+} // namespace blitzio::detail
