@@ -3,6 +3,7 @@
 
 #include "driver/sim/sim_backend.hpp"
 #include "limits.hpp"
+#include "memory/buffer_pool.hpp"
 #include "threads.hpp"
 
 #include <blitzio/io/processors.hpp>
@@ -81,6 +82,7 @@ bool pins_workers(const runtime_config& config, unsigned workers)
 
 runtime_core::runtime_core(runtime_config config)
     : config_(std::move(config)), worker_count_(choose_worker_count(config_, explanation_)),
+      buffers_({.bytes_max = config_.buffer_pool_bytes_max}),
       own_clock_(std::make_unique<steady_clock_source>()), clock_(own_clock_.get()),
       simulation_random_(config_.simulation.seed), idle_(worker_count_)
 {
@@ -105,7 +107,10 @@ result<void> runtime_core::choose_backend(backend_choice wanted)
 {
     const backend_options options{.worker_count = worker_count_,
                                   .ring_entries = config_.ring_entries,
-                                  .file_pool = file_pool_.get()};
+                                  .file_pool = file_pool_.get(),
+                                  .read_buffers = {.bytes = config_.read_buffer_bytes,
+                                                   .count_max = config_.read_buffers_max,
+                                                   .pool = &buffers_.core()}};
     if (wanted == backend_choice::sim)
     {
         sim_options world{};
@@ -445,7 +450,7 @@ void runtime_core::report_unobserved(const task_env& env, std::exception_ptr err
 
 std::string runtime_core::explain() const
 {
-    return explanation_;
+    return explanation_ + backend_->notes().text();
 }
 
 runtime_core::pool_statistics runtime_core::pools() const noexcept
