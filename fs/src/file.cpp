@@ -26,6 +26,7 @@ std::uint32_t flags_of(const open_options& options) noexcept
 {
     std::uint32_t all = 0;
     all |= options.read ? flags::read : 0;
+    all |= options.non_block ? flags::non_block : 0;
     all |= options.write ? flags::write : 0;
     all |= options.create ? flags::create : 0;
     all |= options.truncate ? flags::truncate : 0;

@@ -3,6 +3,7 @@
 #include "support.hpp"
 
 #include <blitzio/fs.hpp>
+#include <blitzio/io/lease_buffer.hpp>
 #include <blitzio/io/task_group.hpp>
 #include <blitzio/io/timeout.hpp>
 #include <blitzio/io/when_all.hpp>
@@ -10,11 +11,16 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
+#include <sys/stat.h>
+
 using namespace fs_tests;
+using namespace std::chrono_literals;
 
 namespace
 {
@@ -461,4 +467,77 @@ TEST_CASE("stopped file operations do nothing, and no descriptor is left behind"
         EXPECT(open_descriptors() == at_start);
     });
     CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("files are read into leases and written from them")
+{
+    on_every_runtime([](std::string root) -> bz::task<void> {
+        auto file = bz::or_throw(co_await fs::file::open(root + "/file", create_new), "open");
+        auto lease = bz::or_throw(co_await bz::lease_buffer(10'000), "lease");
+        const std::string data = pattern(10'000);
+        std::memcpy(lease.room().data(), data.data(), data.size());
+        lease.resize(data.size());
+        for (std::size_t done = 0; done < data.size();)
+        {
+            // Simulated worlds write in parts.
+            lease.resize(data.size() - done);
+            std::memcpy(lease.room().data(), data.data() + done, data.size() - done);
+            const auto count = co_await file.write_at(done, lease);
+            EXPECT(count.has_value() && *count > 0);
+            if (!count)
+            {
+                co_return;
+            }
+            EXPECT(lease.size() == data.size() - done);
+            done += *count;
+        }
+        std::string received;
+        for (;;)
+        {
+            const auto count = co_await file.read_at(received.size(), lease);
+            EXPECT(count.has_value());
+            if (!count || *count == 0)
+            {
+                break;
+            }
+            EXPECT(lease.size() == *count);
+            received.append(reinterpret_cast<const char*>(lease.bytes().data()), lease.size());
+        }
+        EXPECT(received == data);
+        EXPECT(lease.empty());
+    });
+}
+
+TEST_CASE("a lease of another pool does for a file, too")
+{
+    on_kernel_runtimes([](std::string root) -> bz::task<void> {
+        bz::buffer_pool own;
+        auto lease = bz::or_throw(own.lease(4096), "lease");
+        auto file = bz::or_throw(co_await fs::file::open(root + "/file", create_new), "open");
+        std::memset(lease.room().data(), 'o', 100);
+        lease.resize(100);
+        EXPECT((co_await file.write_at(0, lease)).has_value());
+        const auto count = co_await file.read_at(0, lease);
+        EXPECT(count.has_value() && *count == 100);
+    });
+}
+
+TEST_CASE("a FIFO that took a file's place does not make an open wait")
+{
+    on_kernel_runtimes([](std::string root) -> bz::task<void> {
+        const std::string path = root + "/was_a_file";
+        EXPECT(::mkfifo(path.c_str(), 0600) == 0);
+        constexpr fs::open_options without_waiting{.non_block = true};
+        auto opened = co_await bz::timeout(10s, fs::file::open(path, without_waiting));
+        EXPECT(opened.has_value());
+        if (opened)
+        {
+            const auto status = co_await opened->stat();
+            EXPECT(status && status->type == fs::file_type::fifo);
+            EXPECT((co_await opened->close()).has_value());
+        }
+        constexpr fs::open_options for_writing{.read = false, .write = true, .non_block = true};
+        const auto refused = co_await bz::timeout(10s, fs::file::open(path, for_writing));
+        EXPECT(is(refused, std::errc::no_such_device_or_address));
+    });
 }

@@ -62,6 +62,52 @@ inline constexpr std::size_t frame_chunks_spare_max = 128;
 inline constexpr std::chrono::nanoseconds precise_sleep_awake{1'300'000};
 inline constexpr std::chrono::nanoseconds precise_sleep_spin{20'000};
 
+/// Buffers of leased reads, per worker, unless configured: what one read gives at the most, and how
+/// many there can be. Only those that are out at the same time ever use memory.
+inline constexpr std::size_t read_buffer_bytes_default = 16 * 1024;
+inline constexpr unsigned read_buffers_default = 1024;
+inline constexpr unsigned read_buffers_max = 32768;
+
+/// Buffers that the kernel is given to choose from at the beginning. It uses them first in, first
+/// out, so more than are needed at once would only push each other out of the cache; when it runs
+/// out the number is doubled, and it is halved again when half of them stay unused for a while.
+inline constexpr unsigned stocked_buffers_min = 16;
+inline constexpr unsigned stock_window = 1024;
+
+/// Memory that a buffer pool takes from the system at once; larger buffers get a slab of their own.
+inline constexpr std::size_t buffer_slab_bytes = 256 * 1024;
+
+/// Slabs of the runtime's pool that a ring knows for transfers without mapping the pages each time.
+inline constexpr unsigned registered_slabs_max = 1024;
+
+/// Submissions that the kernel may refuse in a row ("take your completions first") before the
+/// operation at hand fails with EBUSY. Each refusal is followed by taking completions, so a kernel
+/// that works refuses once.
+inline constexpr unsigned refused_submissions_max = 64;
+
+/// Edges that the epoll driver fetches in one turn; the rest comes with the next one, after the
+/// tasks of these have run.
+inline constexpr int epoll_events_per_turn_max = 256;
+
+/// Descriptors that the epoll driver keeps in one piece of memory, 256 x 128 bytes, which is what a
+/// program with a handful of descriptors pays; and pieces, for four million descriptors: the
+/// kernel's own default bound is one million per process.
+inline constexpr std::size_t descriptor_chunk_length = 256;
+inline constexpr std::size_t descriptor_chunks_max = 16 * 1024;
+
+/// A connection to a unix socket whose backlog is full is tried again after this long, and later at
+/// twice that, up to the second one: no readiness ever tells that there is room.
+inline constexpr std::chrono::milliseconds connect_retry_min{1};
+inline constexpr std::chrono::milliseconds connect_retry_max{32};
+
+/// A listener whose backlog holds nothing but connections that have died again is given up on after
+/// this many, so that a flood of resets cannot keep a worker inside one accept.
+inline constexpr int aborted_connections_max = 256;
+
+/// A batch of directory entries: names are collected until less than one further kernel buffer fits.
+inline constexpr std::size_t directory_names_bytes = 64 * 1024;
+inline constexpr std::size_t directory_buffer_bytes = 32 * 1024;
+
 /// How long a runtime that is being destroyed waits before it names the tasks that did not stop.
 inline constexpr int shutdown_report_seconds = 10;
 

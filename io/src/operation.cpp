@@ -7,7 +7,6 @@
 #include "scheduler/worker.hpp"
 
 #include <cerrno>
-#include <cstddef>
 
 namespace blitzio::detail
 {
@@ -23,12 +22,7 @@ void continue_op(runnable* item) noexcept
 /// Runs on the home worker, from its inbox.
 void cancel_at_home(runnable* item) noexcept
 {
-    // offsetof is conditionally supported for non-standard-layout types; clang and GCC do.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"
-    auto& target =
-        *reinterpret_cast<op*>(reinterpret_cast<std::byte*>(item) - offsetof(op, cancel_node));
-#pragma GCC diagnostic pop
+    op& target = op::of_cancel_node(*item);
     target.home->cancel_op(target);
 }
 

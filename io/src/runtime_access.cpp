@@ -72,6 +72,11 @@ void come_home_last(const task_env& env, waiter who) noexcept
     return here != nullptr && &here->core() == &runtime && here->run_now_if_next(item);
 }
 
+buffer_pool& buffers_of(runtime_core& runtime) noexcept
+{
+    return runtime.buffers();
+}
+
 system& system_of(runtime_core& runtime) noexcept
 {
     return runtime.operating_system();

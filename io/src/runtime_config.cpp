@@ -1,6 +1,8 @@
 // Checking a runtime's configuration. Thread rule: any thread.
 #include <blitzio/io/runtime_config.hpp>
 
+#include <blitzio/io/buffer_pool.hpp>
+
 #include "limits.hpp"
 
 #include <bit>
@@ -101,6 +103,21 @@ std::expected<void, config_error> validate(const runtime_config& config)
         return reject("ring_entries", std::to_string(config.ring_entries),
                       "must be 0 or a power of two up to " +
                           std::to_string(limits::ring_entries_max));
+    }
+    constexpr std::size_t read_buffer_bytes_min = 512;
+    if (auto checked = check_range("read_buffer_bytes", config.read_buffer_bytes,
+                                   config.read_buffer_bytes == 0 ? 0 : read_buffer_bytes_min,
+                                   buffer_pool::buffer_bytes_max);
+        !checked)
+    {
+        return checked;
+    }
+    if (config.read_buffers_max != 0 && (!std::has_single_bit(config.read_buffers_max) ||
+                                         config.read_buffers_max > limits::read_buffers_max))
+    {
+        return reject("read_buffers_max", std::to_string(config.read_buffers_max),
+                      "must be 0 or a power of two up to " +
+                          std::to_string(limits::read_buffers_max));
     }
     constexpr unsigned pool_threads_max = 1u << 16;
     if (auto checked =

@@ -5,6 +5,7 @@
 #include "exception_report.hpp"
 #include "limits.hpp"
 #include "observe/task_dump.hpp"
+#include "memory/buffer_pool.hpp"
 #include "threads.hpp"
 
 #include <blitzio/io/external_work.hpp>
@@ -67,6 +68,7 @@ bool pins_workers(const runtime_config& config, unsigned workers)
 
 runtime_core::runtime_core(runtime_config config)
     : config_(std::move(config)), worker_count_(choose_worker_count(config_, explanation_)),
+      buffers_({.bytes_max = config_.buffer_pool_bytes_max}),
       own_clock_(std::make_unique<steady_clock_source>()), clock_(own_clock_.get()),
       simulation_random_(config_.simulation.seed), idle_(worker_count_)
 {
@@ -91,7 +93,10 @@ result<void> runtime_core::choose_backend(backend_choice wanted)
 {
     const backend_options options{.worker_count = worker_count_,
                                   .ring_entries = config_.ring_entries,
-                                  .file_pool = file_pool_.get()};
+                                  .file_pool = file_pool_.get(),
+                                  .read_buffers = {.bytes = config_.read_buffer_bytes,
+                                                   .count_max = config_.read_buffers_max,
+                                                   .pool = &buffers_.core()}};
     if (wanted == backend_choice::sim)
     {
         sim_options world{};
@@ -437,7 +442,7 @@ void runtime_core::wait_until_idle()
 
 std::string runtime_core::explain() const
 {
-    return explanation_ + describe_sizes() + describe_surroundings();
+    return explanation_ + backend_->notes().text() + describe_sizes() + describe_surroundings();
 }
 
 runtime_core::pool_statistics runtime_core::pools() const noexcept

@@ -13,6 +13,7 @@
 #include "scheduler/worker.hpp"
 #include "threads.hpp"
 
+#include <blitzio/io/buffer_pool.hpp>
 #include <blitzio/io/detail/clock.hpp>
 #include <blitzio/io/detail/idle_set.hpp>
 #include <blitzio/io/detail/injection_queue.hpp>
@@ -125,6 +126,10 @@ public:
     {
         return clock_->now();
     }
+    [[nodiscard]] buffer_pool& buffers() noexcept
+    {
+        return buffers_;
+    }
     [[nodiscard]] blocking_pool& user_pool() noexcept
     {
         return *user_pool_;
@@ -192,6 +197,8 @@ private:
     unsigned worker_count_;
     std::unique_ptr<blocking_pool> user_pool_;
     std::unique_ptr<blocking_pool> file_pool_;
+    /// Lent to tasks and drivers; leases may outlive the runtime.
+    buffer_pool buffers_;
     std::unique_ptr<backend> backend_;
     sim_backend* simulation_ = nullptr;
     std::unique_ptr<clock_source> own_clock_;

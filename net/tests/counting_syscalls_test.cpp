@@ -81,9 +81,31 @@ private:
     int fd_ = -1;
 };
 
+enum class reading
+{
+    own_buffer,
+    leased,
+};
+
+bz::task<void> echo_leased(net::tcp_stream stream)
+{
+    for (;;)
+    {
+        const auto got = co_await stream.read_leased();
+        if (!got || got->empty())
+        {
+            co_return;
+        }
+        if (!co_await stream.write_all(got->bytes()))
+        {
+            co_return;
+        }
+    }
+}
+
 struct server
 {
-    server() : runtime(make_config())
+    explicit server(reading how = reading::own_buffer) : runtime(make_config())
     {
         if (runtime.backend_name() != "io_uring")
         {
@@ -102,7 +124,9 @@ struct server
                 runtime.block_on([&listener]() -> bz::task<bz::result<net::tcp_stream>> {
                     co_return co_await listener.accept();
                 });
-            static_cast<void>(runtime.spawn(echo(bz::or_throw(std::move(accepted), "accept"))));
+            auto stream = bz::or_throw(std::move(accepted), "accept");
+            static_cast<void>(runtime.spawn(how == reading::leased ? echo_leased(std::move(stream))
+                                                                   : echo(std::move(stream))));
         }
     }
 
@@ -186,6 +210,26 @@ std::string contents(const std::filesystem::path& path)
 TEST_CASE("an echo enters the kernel once per batch, however many connections", "[counting]")
 {
     server serving;
+    skip_unless_ring(serving.runtime);
+    for (int warm_up = 0; warm_up < 10; ++warm_up)
+    {
+        serving.round();
+    }
+    const std::uint64_t before = serving.runtime.metrics().driver_entries;
+    for (int round = 0; round < rounds; ++round)
+    {
+        serving.round();
+    }
+    const std::uint64_t entries = serving.runtime.metrics().driver_entries - before;
+    INFO(entries << " entries for " << rounds << " rounds of " << connections << " requests");
+    // A round also wakes the worker twice from outside, once to occupy it and once to join.
+    CHECK(entries <= rounds * (entries_per_round + entries_for_fairness + 2));
+    CHECK(entries >= rounds);
+}
+
+TEST_CASE("a leased echo enters the kernel as often", "[counting]")
+{
+    server serving(reading::leased);
     skip_unless_ring(serving.runtime);
     for (int warm_up = 0; warm_up < 10; ++warm_up)
     {

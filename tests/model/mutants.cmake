@@ -210,3 +210,18 @@ blitzio_add_mutant(waker_state_wakes_twice detail/waker_state.hpp
 blitzio_add_mutant(waker_state_wakes_the_dead detail/waker_state.hpp
     [[bits_.store(ended, std::memory_order_relaxed);]]
     [[bits_.store(waiting, std::memory_order_relaxed);]])
+
+# After the owner's end nobody ever finds out that all are back.
+blitzio_add_mutant(return_list_nobody_is_last detail/return_list.hpp
+    [[out_.fetch_sub(1, std::memory_order_acq_rel) == 1]] [[out_.fetch_sub(1, std::memory_order_acq_rel) == 100]])
+# Those who come late are queued behind the mark, where nobody looks.
+blitzio_add_mutant(return_list_late_ones_queue detail/return_list.hpp
+    [[while (seen != &ended_)]] [[while (true)]])
+# The owner does not see that all came back before it counted.
+blitzio_add_mutant(return_list_end_forgets detail/return_list.hpp
+    [[return out_.fetch_add(out, std::memory_order_acq_rel) + out == 0;]]
+    [[out_.fetch_add(out, std::memory_order_acq_rel);
+        return out == 0;]])
+# A node does not lead to those that came before it.
+blitzio_add_mutant(return_list_push_loses_chain detail/return_list.hpp
+    [[Atomics::store_plain(node.next, seen);]] [[Atomics::store_plain(node.next, nullptr);]])

@@ -108,20 +108,31 @@ bz::task<bz::result<void>> batch::open_next()
         ++next_;
         co_return {};
     }
-    auto opened = co_await bz::fs::file::open(wanted.path);
+    // What the walk has seen may be another file by now, and that a FIFO: then opening must not
+    // wait for a writer, and there is nothing to hash.
+    constexpr bz::fs::open_options without_waiting{.non_block = true};
+    auto opened = co_await bz::fs::file::open(wanted.path, without_waiting);
+    std::error_code error = opened ? std::error_code() : opened.error();
     if (opened)
     {
-        file_ = *std::move(opened);
-        offset_ = 0;
+        const auto status = co_await opened->stat();
+        error = status ? std::error_code() : status.error();
+        if (status && status->type == bz::fs::file_type::fifo)
+        {
+            error = std::make_error_code(std::errc::invalid_seek);
+        }
     }
-    else if (opened.error() == std::errc::operation_canceled)
+    if (error == std::errc::operation_canceled)
     {
-        co_return bz::fail(opened.error());
+        co_return bz::fail(error);
     }
-    else
+    if (error)
     {
-        end_file(opened.error());
+        end_file(error);
+        co_return {};
     }
+    file_ = *std::move(opened);
+    offset_ = 0;
     co_return {};
 }
 

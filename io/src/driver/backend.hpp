@@ -3,6 +3,8 @@
 #pragma once
 
 #include "driver/driver.hpp"
+#include "driver/notes.hpp"
+#include "memory/worker_buffers.hpp"
 
 #include <blitzio/io/detail/system.hpp>
 #include <blitzio/io/result.hpp>
@@ -26,7 +28,18 @@ public:
     /// The driver of worker `worker_index`. It is started and used on that worker's thread, and
     /// must be destroyed before the backend.
     [[nodiscard]] virtual result<std::unique_ptr<driver>> create_driver(unsigned worker_index) = 0;
+
+    /// What turned out while the drivers ran: abilities that the kernel refused. Any thread.
+    [[nodiscard]] driver_notes& notes() noexcept
+    {
+        return notes_;
+    }
+
+private:
+    driver_notes notes_;
 };
+
+struct uring_test_seam;
 
 struct backend_options
 {
@@ -35,6 +48,10 @@ struct backend_options
     unsigned ring_entries = 0;
     /// Operations that no driver can do without blocking run here.
     blocking_pool* file_pool = nullptr;
+    /// For leased reads.
+    read_buffer_options read_buffers{};
+    /// Tests only: a kernel that can do less, or misbehaves; see uring_features.hpp. Null otherwise.
+    uring_test_seam* uring_seam = nullptr;
 };
 
 /// Fails with the kernel's reason when io_uring is not there or not allowed.

@@ -3,6 +3,8 @@
 // Thread rule: owner thread only, except wake().
 #pragma once
 
+#include "memory/worker_buffers.hpp"
+
 #include <blitzio/io/detail/op.hpp>
 #include <blitzio/io/detail/ready_list.hpp>
 
@@ -49,6 +51,11 @@ public:
     [[nodiscard]] virtual std::uint64_t kernel_entries() const noexcept
     {
         return 0;
+    }
+    /// Leased reads so far; any thread.
+    [[nodiscard]] virtual read_buffer_counters read_buffers() const noexcept
+    {
+        return {};
     }
     /// Runs once on the owner thread before anything else.
     virtual void start() noexcept {}

@@ -4,6 +4,7 @@
 #include "limits.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -30,13 +31,27 @@ namespace
 
 static_assert(sizeof(sockaddr_storage) == sizeof(socket_address::storage));
 
-/// A listener whose backlog holds nothing but connections that have died again is given up on after
-/// this many, so that a flood of resets cannot keep a worker inside one accept.
-constexpr int aborted_connections_max = 256;
+constinit std::atomic<fault_hook> installed_fault_hook{nullptr};
 
-/// Names are collected until less than one further kernel buffer fits.
-constexpr std::size_t directory_names_bytes = 64 * 1024;
-constexpr std::size_t directory_buffer_bytes = 32 * 1024;
+/// 0, except in tests: the errno that the next call is to fail with.
+int injected_fault() noexcept
+{
+    // Acquire: partner is the release in set_fault_hook().
+    const fault_hook hook = installed_fault_hook.load(std::memory_order_acquire);
+    return hook == nullptr ? 0 : hook();
+}
+
+/// What `call` gives; in a test maybe a failure in its place.
+template <class Call>
+auto call_kernel(Call& call) noexcept -> decltype(call())
+{
+    if (const int injected = injected_fault(); injected != 0) [[unlikely]]
+    {
+        errno = injected;
+        return -1;
+    }
+    return call();
+}
 
 /// Repeats `call` while a signal interrupts it; its result, or the negated errno.
 template <class Call>
@@ -44,7 +59,7 @@ std::int32_t kernel_result(Call call) noexcept
 {
     for (;;)
     {
-        const auto outcome = call();
+        const auto outcome = call_kernel(call);
         if (outcome >= 0)
         {
             return static_cast<std::int32_t>(outcome);
@@ -67,10 +82,13 @@ std::int32_t perform_accept(op& operation) noexcept
     for (int attempt = 1;; ++attempt)
     {
         socklen_t size = sizeof(sockaddr_storage);
-        const int fd =
-            accept4(operation.fd,
-                    peer == nullptr ? nullptr : reinterpret_cast<sockaddr*>(peer->storage.data()),
-                    peer == nullptr ? nullptr : &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        auto call = [&] {
+            auto* const room =
+                peer == nullptr ? nullptr : reinterpret_cast<sockaddr*>(peer->storage.data());
+            return accept4(operation.fd, room, peer == nullptr ? nullptr : &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+        };
+        const int fd = call_kernel(call);
         if (fd >= 0)
         {
             if (peer != nullptr)
@@ -80,7 +98,7 @@ std::int32_t perform_accept(op& operation) noexcept
             return fd;
         }
         // ECONNABORTED: that connection died in the backlog, which is no fault of the listener.
-        if (errno == EINTR || (errno == ECONNABORTED && attempt < aborted_connections_max))
+        if (errno == EINTR || (errno == ECONNABORTED && attempt < limits::aborted_connections_max))
         {
             continue;
         }
@@ -91,13 +109,22 @@ std::int32_t perform_accept(op& operation) noexcept
 std::int32_t perform_connect(const op& operation) noexcept
 {
     const socket_address& target = *operation.args.peer.address;
-    if (connect(operation.fd, reinterpret_cast<const sockaddr*>(target.storage.data()),
-                target.size) == 0)
+    auto call = [&] {
+        return connect(operation.fd, reinterpret_cast<const sockaddr*>(target.storage.data()),
+                       target.size);
+    };
+    for (bool was_interrupted = false;; was_interrupted = true)
     {
-        return 0;
+        if (call_kernel(call) == 0 || (was_interrupted && errno == EISCONN))
+        {
+            return 0;
+        }
+        if (errno != EINTR)
+        {
+            // An interrupted connect goes on by itself, and calling again tells so.
+            return was_interrupted && errno == EALREADY ? -EINPROGRESS : -errno;
+        }
     }
-    // An interrupted connect goes on by itself; calling again would only yield EALREADY.
-    return errno == EINTR ? -EINPROGRESS : -errno;
 }
 
 /// write() without its SIGPIPE: the signal is aimed at the writing thread, so blocking it here and
@@ -181,11 +208,13 @@ std::int32_t perform_open(const op& operation) noexcept
 std::int32_t perform_close(const op& operation) noexcept
 {
     // Linux frees the number before anything can fail or be interrupted: never repeated.
-    if (::close(operation.fd) == 0 || errno == EINTR)
+    const bool is_closed = ::close(operation.fd) == 0 || errno == EINTR;
+    const int injected = injected_fault();
+    if (is_closed && (injected == 0 || injected == EINTR))
     {
         return 0;
     }
-    return -errno;
+    return injected == 0 ? -errno : -injected;
 }
 
 std::int32_t perform_stat(const op& operation) noexcept
@@ -245,13 +274,13 @@ void append_entries(const char* buffer, std::size_t bytes, directory_batch& out)
 std::int32_t perform_read_directory(const op& operation) noexcept
 {
     directory_batch& out = *operation.args.directory.out;
-    alignas(dirent64) char buffer[directory_buffer_bytes];
+    alignas(dirent64) char buffer[limits::directory_buffer_bytes];
     out.names.clear();
     out.entries.clear();
     out.at_end = false;
     try
     {
-        while (out.names.size() + directory_buffer_bytes <= directory_names_bytes)
+        while (out.names.size() + limits::directory_buffer_bytes <= limits::directory_names_bytes)
         {
             const std::int32_t bytes = kernel_result(
                 [&] { return syscall(SYS_getdents64, operation.fd, buffer, sizeof buffer); });
@@ -307,6 +336,7 @@ std::int32_t perform_transfer(op& operation) noexcept
     case op_kind::nop:
     case op_kind::accept:
     case op_kind::connect:
+    case op_kind::recv_leased:
     case op_kind::sync:
     case op_kind::open:
     case op_kind::close:
@@ -322,6 +352,11 @@ std::int32_t perform_transfer(op& operation) noexcept
 
 } // namespace
 
+void set_fault_hook(fault_hook hook) noexcept
+{
+    installed_fault_hook.store(hook, std::memory_order_release);
+}
+
 op_interest interest_of(op_kind kind) noexcept
 {
     switch (kind)
@@ -329,6 +364,7 @@ op_interest interest_of(op_kind kind) noexcept
     case op_kind::nop: return op_interest::none;
     case op_kind::accept:
     case op_kind::recv:
+    case op_kind::recv_leased:
     case op_kind::read: return op_interest::read;
     case op_kind::connect:
     case op_kind::send:
@@ -382,8 +418,31 @@ std::int32_t perform(op& operation) noexcept
             return mkdirat(native_directory(operation), args.path, static_cast<mode_t>(args.mode));
         });
     case op_kind::poll: return perform_poll(operation);
+    case op_kind::recv_leased: break; // needs a buffer: perform_leased()
     }
     return -ENOSYS;
+}
+
+std::int32_t perform_leased(op& operation, worker_buffers& buffers) noexcept
+{
+    auto& args = operation.args.lease;
+    buffer_lease lent;
+    if (const std::int32_t refused = buffers.lease(lent); refused < 0)
+    {
+        return refused;
+    }
+    const std::size_t length =
+        args.length == 0 ? lent.capacity : std::min<std::size_t>(args.length, lent.capacity);
+    const std::int32_t result =
+        kernel_result([&] { return ::recv(operation.fd, lent.data, length, MSG_DONTWAIT); });
+    if (result <= 0)
+    {
+        buffers.take_back(lent);
+        return result;
+    }
+    buffers.count_lease(lent);
+    *args.out = lent;
+    return result;
 }
 
 std::int32_t perform_gated(op& operation) noexcept
@@ -432,21 +491,24 @@ std::int32_t read_at_cached(op& operation) noexcept
     return static_cast<std::int32_t>(done);
 }
 
-std::int32_t finish_connect(int fd) noexcept
+std::int32_t continue_connect(op& operation) noexcept
 {
-    pollfd entry{fd, POLLOUT, 0};
-    const std::int32_t count = kernel_result([&] { return ::poll(&entry, 1, 0); });
-    if (count <= 0)
-    {
-        return count == 0 ? -EINPROGRESS : count;
-    }
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-    {
-        return -errno;
-    }
-    return -error;
+    // Asking again gives the outcome in one call, and lets the kernel know that it has been told:
+    // a connect after a success is EISCONN then, as with a ring.
+    const std::int32_t result = perform_connect(operation);
+    return result == -EALREADY ? -EINPROGRESS : result == -EISCONN ? 0 : result;
+}
+
+bool is_stream(int fd) noexcept
+{
+    return ::lseek(fd, 0, SEEK_CUR) < 0 && errno == ESPIPE;
+}
+
+bool is_socket(int fd) noexcept
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
 bool would_block(op_kind kind, std::int32_t result) noexcept

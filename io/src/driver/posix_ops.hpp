@@ -3,6 +3,8 @@
 // Thread rule: stateless, any thread; the operation must belong to the caller.
 #pragma once
 
+#include "memory/worker_buffers.hpp"
+
 #include <blitzio/io/detail/op.hpp>
 
 #include <cstddef>
@@ -28,8 +30,12 @@ enum class op_interest : std::uint8_t
 /// Does `operation` now and returns its result, kernel style: >= 0, or the negated errno. Sockets
 /// never make it wait and never raise SIGPIPE; a write to a pipe without reader is -EPIPE and no
 /// SIGPIPE either. EINTR is retried. What has to wait returns a result for which would_block() is
-/// true; connect then goes on in the kernel and is concluded by finish_connect().
+/// true; connect then goes on in the kernel and is concluded by continue_connect().
 [[nodiscard]] std::int32_t perform(op& operation) noexcept;
+
+/// As perform(), for op_kind::recv_leased: a buffer is on loan only if it holds something
+/// afterwards. -ENOBUFS when there is none; nothing was taken from the socket then.
+[[nodiscard]] std::int32_t perform_leased(op& operation, worker_buffers& buffers) noexcept;
 
 /// As perform(), for op_kind::read and write on descriptors that other programs share and that
 /// are therefore left in blocking mode (an inherited pipe or terminal): asks for readiness first,
@@ -41,7 +47,16 @@ enum class op_interest : std::uint8_t
 [[nodiscard]] std::int32_t read_at_cached(op& operation) noexcept;
 
 /// The state of a connect that would_block(): -EINPROGRESS, 0, or why it failed.
-[[nodiscard]] std::int32_t finish_connect(int fd) noexcept;
+[[nodiscard]] std::int32_t continue_connect(op& operation) noexcept;
+
+/// A pipe, socket or terminal: it has no positions to read and write at.
+[[nodiscard]] bool is_stream(int fd) noexcept;
+[[nodiscard]] bool is_socket(int fd) noexcept;
+
+/// Tests only: called before each system call of an operation; a number other than 0 is the errno
+/// that the call is then taken to have failed with. Null: no faults.
+using fault_hook = int (*)() noexcept;
+void set_fault_hook(fault_hook hook) noexcept;
 
 /// True when `result` of an operation of this kind says "wait for readiness and repeat".
 [[nodiscard]] bool would_block(op_kind kind, std::int32_t result) noexcept;

@@ -143,6 +143,26 @@ const outcome_row read_at_rows[] = {
          CHECK(scene.buffer[0] == 'b');
          CHECK(scene.read(done.fd, 1) == "a"); // the position stays
      }},
+    {"read_at on a pipe, which has no positions", op_kind::read_at, 1,
+     [](stage& scene, request& wanted) {
+         const auto both = scene.pipe();
+         scene.write(both.far, "b");
+         into_buffer(scene, wanted, both.near, 4096, 77);
+     },
+     [](stage& scene, const request&) { CHECK(scene.buffer[0] == 'b'); }},
+    {"read_at on a socket", op_kind::read_at, -ESPIPE,
+     [](stage& scene, request& wanted) {
+         const auto both = scene.unix_pair();
+         scene.send(both.far, "b");
+         into_buffer(scene, wanted, both.near, 4096, 77);
+     }},
+    {"read_at on a socket, at 0", op_kind::read_at, 1,
+     [](stage& scene, request& wanted) {
+         const auto both = scene.unix_pair();
+         scene.send(both.far, "b");
+         into_buffer(scene, wanted, both.near);
+     },
+     [](stage& scene, const request&) { CHECK(scene.buffer[0] == 'b'); }},
     {"read_at across the end", op_kind::read_at, 1,
      [](stage& scene, request& wanted) {
          scene.file("f", "abc");
@@ -184,6 +204,16 @@ const outcome_row read_at_rows[] = {
 };
 
 const outcome_row write_at_rows[] = {
+    {"write_at on a pipe, which has no positions", op_kind::write_at, 1,
+     [](stage& scene, request& wanted) { one_byte(scene, wanted, scene.pipe().far, 77); }},
+    {"write_at on a socket", op_kind::write_at, -ESPIPE,
+     [](stage& scene, request& wanted) { one_byte(scene, wanted, scene.unix_pair().far, 77); }},
+    {"write_at on a pipe without reader", op_kind::write_at, -EPIPE,
+     [](stage& scene, request& wanted) {
+         const auto both = scene.pipe();
+         scene.close(both.near);
+         one_byte(scene, wanted, both.far, 77);
+     }},
     {"write_at", op_kind::write_at, 1,
      [](stage& scene, request& wanted) {
          scene.file("f", "abc");
@@ -273,6 +303,27 @@ void open_directory(stage& scene, request& wanted)
 }
 
 const outcome_row open_rows[] = {
+    {"open a FIFO for reading without waiting", op_kind::open, new_descriptor,
+     [](stage& scene, request& wanted) {
+         stage::on_path(wanted, scene.fifo("p"), reading | open_flags::non_block);
+     },
+     [](stage& scene, const request& done) {
+         request stating(op_kind::stat);
+         stage::stat(stating, "", &scene.status, true, done.result);
+         REQUIRE(scene.w.run(stating) == 0);
+         CHECK(scene.status.type == file_type::fifo);
+         // Nobody writes: the end of the stream.
+         request read_from(op_kind::read);
+         into_buffer(scene, read_from, done.result);
+         CHECK(scene.w.run(read_from) == 0);
+     }},
+    {"open a FIFO for writing without waiting", op_kind::open, -ENXIO,
+     [](stage& scene, request& wanted) {
+         stage::on_path(wanted, scene.fifo("p"), writing | open_flags::non_block);
+     }},
+    {"open a file that could wait without waiting", op_kind::open, new_descriptor,
+     open_file<reading | open_flags::non_block>,
+     [](stage& scene, const request& done) { CHECK(scene.read(done.result, 3) == "abc"); }},
     {"open a file", op_kind::open, new_descriptor, open_file<reading>},
     {"open a file for both", op_kind::open, new_descriptor, open_file<reading | writing>},
     {"open and empty a file", op_kind::open, new_descriptor,
@@ -474,6 +525,14 @@ const outcome_row read_directory_rows[] = {
      [](stage& scene, const request&) {
          CHECK(scene.batch.at_end);
          CHECK(scene.batch.entries.empty());
+     }},
+    {"list a directory that was removed", op_kind::read_directory, -ENOENT,
+     [](stage& scene, request& wanted) {
+         const char* const path = scene.directory("d");
+         list(scene, wanted, scene.open("d"));
+         request removing(op_kind::unlink);
+         stage::on_path(removing, path, open_flags::remove_directory);
+         REQUIRE(scene.w.run(removing) == 0);
      }},
     {"list a file", op_kind::read_directory, -ENOTDIR,
      [](stage& scene, request& wanted) {

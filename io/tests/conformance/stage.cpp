@@ -183,6 +183,12 @@ const char* stage::directory(std::string_view name)
     return c_path(name);
 }
 
+const char* stage::fifo(std::string_view name)
+{
+    w.put_fifo(relative(name));
+    return c_path(name);
+}
+
 const char* stage::symlink(std::string_view name, const std::string& target)
 {
     w.put_symlink(relative(name), target);
@@ -272,6 +278,18 @@ void stage::transfer(request& wanted, int fd, void* data, std::size_t length, st
 {
     wanted.fd = fd;
     wanted.args.transfer = {data, length, offset};
+}
+
+std::string stage::take(const detail::buffer_lease& lease, std::int32_t count)
+{
+    const blitzio::leased_buffer owner(lease, static_cast<std::size_t>(count));
+    return {reinterpret_cast<const char*>(owner.bytes().data()), owner.size()};
+}
+
+void stage::leased(request& wanted, int fd, detail::buffer_lease* out, std::size_t length)
+{
+    wanted.fd = fd;
+    wanted.args.lease = {out, length};
 }
 
 void stage::peer(request& wanted, int fd, socket_address* address)

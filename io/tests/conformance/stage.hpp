@@ -63,6 +63,7 @@ public:
     [[nodiscard]] std::string relative(std::string_view name) const;
     const char* file(std::string_view name, std::string_view contents);
     const char* directory(std::string_view name);
+    const char* fifo(std::string_view name);
     const char* symlink(std::string_view name, const std::string& target);
     [[nodiscard]] std::optional<std::string> contents(std::string_view name);
 
@@ -76,9 +77,13 @@ public:
     /// Until no more goes in; how many bytes went.
     std::size_t fill(int fd, op_kind kind);
 
+    /// The bytes of a leased read that gave `count`; the buffer goes back.
+    [[nodiscard]] static std::string take(const detail::buffer_lease& lease, std::int32_t count);
+
     // --- filling in requests
     static void transfer(request& wanted, int fd, void* data, std::size_t length,
                          std::uint64_t offset = 0);
+    static void leased(request& wanted, int fd, detail::buffer_lease* out, std::size_t length = 0);
     static void peer(request& wanted, int fd, socket_address* address);
     static void on_path(request& wanted, const char* path, std::uint32_t flags = 0,
                         std::uint32_t mode = 0755, int base = detail::op::no_descriptor);
@@ -92,6 +97,7 @@ public:
     socket_address address;
     detail::file_status status;
     detail::directory_batch batch;
+    detail::buffer_lease lease;
 
 private:
     [[nodiscard]] std::string collect(op_kind kind, int fd, std::size_t length);

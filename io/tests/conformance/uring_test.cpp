@@ -4,8 +4,11 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <cerrno>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <fcntl.h>
 #include <mqueue.h>
@@ -82,4 +85,131 @@ TEST_CASE("a close that the kernel puts off is not taken back by a cancel",
         ring->settle();
         CHECK(closing.times_continued == 1);
     }
+}
+
+namespace
+{
+
+/// A kernel that answers submissions with "take your completions first", so often.
+struct refusing_kernel
+{
+    int refusals_left = 0;
+    int refused = 0;
+
+    static int before_submission(void* context) noexcept
+    {
+        auto& self = *static_cast<refusing_kernel*>(context);
+        if (self.refusals_left == 0)
+        {
+            return 0;
+        }
+        --self.refusals_left;
+        ++self.refused;
+        return -EBUSY;
+    }
+};
+
+struct refused_world
+{
+    refused_world()
+    {
+        seam.before_submission = &refusing_kernel::before_submission;
+        seam.context = &kernel;
+        std::string reason;
+        world_options options{.ring_entries = 16};
+        options.seam = &seam;
+        ring = make_uring_world(options, reason);
+        if (ring == nullptr)
+        {
+            SKIP("io_uring is not available: " << reason);
+        }
+    }
+
+    refusing_kernel kernel;
+    blitzio::detail::uring_test_seam seam;
+    std::unique_ptr<world> ring;
+};
+
+} // namespace
+
+TEST_CASE("a kernel that refuses submissions for a while delays them", "[conformance][uring]")
+{
+    refused_world setting;
+    std::vector<std::unique_ptr<request>> all;
+    setting.kernel.refusals_left = 10;
+    for (int index = 0; index < 100; ++index)
+    {
+        all.push_back(std::make_unique<request>(op_kind::nop));
+        setting.ring->start(*all.back());
+    }
+    CHECK(setting.kernel.refused == 10);
+    for (auto& each : all)
+    {
+        CHECK(setting.ring->finish(*each) == 0);
+    }
+    CHECK(setting.ring->in_flight() == 0);
+}
+
+TEST_CASE("a kernel that refuses submissions for ever is an error, not a loop",
+          "[conformance][uring]")
+{
+    refused_world setting;
+    stage scene(*setting.ring);
+    const auto both = scene.unix_pair();
+    std::array<char, 8> room{};
+    request waiting(op_kind::recv);
+    waiting.cancellable = true;
+    stage::transfer(waiting, both.near, room.data(), room.size());
+    setting.ring->start(waiting);
+    setting.ring->settle();
+
+    setting.kernel.refusals_left = 1'000'000;
+    std::vector<std::unique_ptr<request>> all;
+    std::size_t refused = 0;
+    for (int index = 0; index < 40; ++index)
+    {
+        all.push_back(std::make_unique<request>(op_kind::nop));
+        if (setting.ring->start(*all.back()))
+        {
+            CHECK(all.back()->result == -EBUSY);
+            ++refused;
+        }
+    }
+    CHECK(refused == 40 - 16);
+    // A cancel request finds no room either, and is kept for later.
+    setting.ring->cancel(waiting);
+    CHECK(setting.kernel.refused >= 25);
+    CHECK(setting.kernel.refused < 10'000);
+
+    setting.kernel.refusals_left = 0;
+    CHECK(setting.ring->finish(waiting) == -ECANCELED);
+    for (auto& each : all)
+    {
+        static_cast<void>(setting.ring->finish(*each));
+    }
+    CHECK(setting.ring->in_flight() == 0);
+}
+
+TEST_CASE("an interruption by nobody in particular is not told", "[conformance][uring]")
+{
+    static int interruptions = 0;
+    interruptions = 5;
+    blitzio::detail::uring_test_seam seam;
+    seam.on_result = [](void*, int, std::int32_t result) noexcept -> std::int32_t {
+        return result == -ENOENT && interruptions-- > 0 ? -EINTR : result;
+    };
+    std::string reason;
+    world_options options;
+    options.seam = &seam;
+    const auto ring = make_uring_world(options, reason);
+    if (ring == nullptr)
+    {
+        SKIP("io_uring is not available: " << reason);
+    }
+    stage scene(*ring);
+    request stating(op_kind::stat);
+    stage::stat(stating, scene.c_path("missing"), &scene.status);
+    CHECK(ring->run(stating) == -ENOENT);
+    CHECK(interruptions == -1);
+    CHECK(ring->in_flight() == 0);
 }

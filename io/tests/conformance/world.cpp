@@ -3,6 +3,7 @@
 
 #include "blocking_pool.hpp"
 #include "driver/backend.hpp"
+#include "driver/posix_ops.hpp"
 #include "driver/sim/file_tree.hpp"
 #include "driver/sim/sim_backend.hpp"
 #include "driver/sim/sim_driver.hpp"
@@ -12,6 +13,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <fstream>
 #include <iterator>
 
@@ -21,6 +24,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace blitzio::conformance
@@ -91,6 +95,20 @@ exhaustion exhaust_simulated_descriptors(detail::system& os)
     });
 }
 
+/// The failures that calls of posix_ops get in the place of the kernel's answers.
+struct planned_failure
+{
+    std::atomic<int> error{0};
+    std::atomic<int> times{0};
+};
+
+planned_failure the_plan;
+
+int next_failure() noexcept
+{
+    return the_plan.times.load() > 0 && the_plan.times.fetch_sub(1) > 0 ? the_plan.error.load() : 0;
+}
+
 class kernel_world final : public world
 {
 public:
@@ -101,6 +119,7 @@ public:
 
     ~kernel_world() override
     {
+        detail::set_fault_hook(nullptr);
         drivers_.clear();
     }
 
@@ -123,7 +142,36 @@ public:
 
     [[nodiscard]] std::string name() const override
     {
-        return std::string(backend_->name());
+        std::string text(backend_->name());
+        if (seam_.without != 0)
+        {
+            text += " without feature " + std::to_string(std::countr_zero(seam_.without));
+        }
+        return text;
+    }
+    [[nodiscard]] std::string notes() override
+    {
+        return backend_->notes().text();
+    }
+    bool inject_failure(op_kind, int error, unsigned times) override
+    {
+        if (backend_->name() != "epoll")
+        {
+            return false;
+        }
+        the_plan.error = error;
+        the_plan.times = static_cast<int>(times);
+        detail::set_fault_hook(&next_failure);
+        return true;
+    }
+    void put_fifo(const std::string& name) override
+    {
+        REQUIRE(::mkfifo(path(name).c_str(), 0600) == 0);
+    }
+    /// What stands between the ring and its kernel.
+    [[nodiscard]] detail::uring_test_seam& seam() noexcept
+    {
+        return seam_;
     }
     [[nodiscard]] bool is_simulated() const noexcept override
     {
@@ -213,6 +261,7 @@ private:
     without_pipe_signal signals_;
     detail::testing::test_directory directory_;
     detail::blocking_pool pool_;
+    detail::uring_test_seam seam_;
     std::unique_ptr<detail::backend> backend_;
     std::size_t turn_ = 0;
 };
@@ -221,11 +270,12 @@ class sim_conformance_world final : public world
 {
 public:
     sim_conformance_world(const world_options& options, std::uint64_t seed)
-        : seed_(seed), backend_(detail::make_sim_backend({.worker_count = options.workers},
-                                                         {.seed = seed,
-                                                          .faults = seed % 2 == 0,
-                                                          .descriptor_limit = 1024,
-                                                          .check_permissions = ::geteuid() != 0}))
+        : seed_(seed), backend_(detail::make_sim_backend(
+                           {.worker_count = options.workers, .read_buffers = read_buffers(options)},
+                           {.seed = seed,
+                            .faults = seed % 2 == 0,
+                            .descriptor_limit = 1024,
+                            .check_permissions = ::geteuid() != 0}))
     {
         simulation().set_violation_handler(
             [this](std::string_view message) { violations_.emplace_back(message); });
@@ -287,6 +337,19 @@ public:
     [[nodiscard]] std::optional<std::string> contents(const std::string& name) override
     {
         return simulation().files().contents(path(name));
+    }
+    void put_fifo(const std::string& name) override
+    {
+        simulation().files().add_special(path(name), detail::file_type::fifo);
+    }
+    bool inject_failure(op_kind kind, int error, unsigned times) override
+    {
+        simulation().inject_failure(kind, error, times);
+        return true;
+    }
+    [[nodiscard]] std::string notes() override
+    {
+        return backend_->notes().text();
     }
     int make_pipe(int (&fds)[2]) override
     {
@@ -438,6 +501,15 @@ void world::take(ready_list& ready)
     }
 }
 
+detail::read_buffer_options world::read_buffers(const world_options& options)
+{
+    buffers_ = std::make_unique<blitzio::buffer_pool>(
+        blitzio::buffer_pool_options{.bytes_max = options.pool_bytes});
+    return {.bytes = options.read_buffer_bytes,
+            .count_max = options.read_buffers,
+            .pool = &buffers_->core()};
+}
+
 std::uint64_t world::in_flight() const noexcept
 {
     std::uint64_t total = 0;
@@ -451,8 +523,9 @@ std::uint64_t world::in_flight() const noexcept
 std::unique_ptr<world> make_epoll_world(const world_options& options)
 {
     auto made = std::make_unique<kernel_world>(options);
-    auto backend =
-        detail::make_epoll_backend({.worker_count = options.workers, .file_pool = &made->pool()});
+    auto backend = detail::make_epoll_backend({.worker_count = options.workers,
+                                               .file_pool = &made->pool(),
+                                               .read_buffers = made->read_buffers(options)});
     REQUIRE(backend.has_value());
     made->use(std::move(*backend), options.workers);
     return made;
@@ -468,9 +541,16 @@ std::unique_ptr<world> make_uring_world([[maybe_unused]] const world_options& op
 {
 #if BLITZIO_WITH_IO_URING
     auto made = std::make_unique<kernel_world>(options);
+    if (options.seam != nullptr)
+    {
+        made->seam() = *options.seam;
+    }
+    made->seam().without |= options.uring_without;
     auto backend = detail::make_uring_backend({.worker_count = options.workers,
                                                .ring_entries = options.ring_entries,
-                                               .file_pool = &made->pool()});
+                                               .file_pool = &made->pool(),
+                                               .read_buffers = made->read_buffers(options),
+                                               .uring_seam = &made->seam()});
     if (backend)
     {
         made->use(std::move(*backend), options.workers);

@@ -4,7 +4,9 @@
 #pragma once
 
 #include "driver/driver.hpp"
+#include "driver/uring/uring_features.hpp"
 
+#include <blitzio/io/buffer_pool.hpp>
 #include <blitzio/io/detail/op.hpp>
 #include <blitzio/io/detail/system.hpp>
 
@@ -56,6 +58,16 @@ struct world_options
     unsigned ring_entries = 0;
     /// Threads of the file pool of the kernel drivers.
     unsigned file_threads = 4;
+    /// Of each worker, for leased reads; 0 leaves the choice to the driver.
+    std::size_t read_buffer_bytes = 0;
+    unsigned read_buffers = 0;
+    /// Of the pool that they fall back to.
+    std::size_t pool_bytes = std::size_t{64} << 20;
+    /// detail::uring_features that a ring has to do without.
+    std::uint32_t uring_without = 0;
+    /// The kernel drivers include rings that lack one feature each.
+    bool each_feature_missing = true;
+    detail::uring_test_seam* seam = nullptr;
 };
 
 /// Descriptors run out for as long as it lives.
@@ -116,7 +128,18 @@ public:
     virtual void put_file(const std::string& name, std::string_view contents) = 0;
     virtual void put_symlink(const std::string& name, const std::string& target) = 0;
     [[nodiscard]] virtual std::optional<std::string> contents(const std::string& name) = 0;
+    virtual void put_fifo(const std::string& name) = 0;
     virtual int make_pipe(int (&fds)[2]) = 0;
+    /// The next calls for an operation of this kind fail in the kernel's place; false: no way here.
+    virtual bool inject_failure(op_kind kind, int error, unsigned times) = 0;
+    /// Makes the pool, too.
+    [[nodiscard]] detail::read_buffer_options read_buffers(const world_options& options);
+    [[nodiscard]] blitzio::buffer_pool& buffers() noexcept
+    {
+        return *buffers_;
+    }
+    /// What the backend has told of abilities that were refused.
+    [[nodiscard]] virtual std::string notes() = 0;
     [[nodiscard]] virtual std::size_t open_descriptors() = 0;
     [[nodiscard]] virtual exhaustion exhaust_descriptors() = 0;
     /// Rules of the driver interface that the test has broken, as far as the world can tell.
@@ -135,6 +158,7 @@ protected:
     /// One step; false: nothing will ever happen by itself again.
     virtual bool pump(std::chrono::nanoseconds limit) = 0;
 
+    std::unique_ptr<blitzio::buffer_pool> buffers_;
     // A deriving class owns what its drivers stand on and clears this before that goes.
     std::vector<std::unique_ptr<detail::driver>> drivers_;
 };
@@ -184,10 +208,20 @@ void on_kernel_drivers(Body body, const world_options& options = {})
         const auto epoll = make_epoll_world(options);
         run_in(*epoll, body);
     }
+    world_options variant = options;
     std::string reason;
-    if (const auto ring = make_uring_world(options, reason))
+    for (std::uint32_t feature = 0; feature <= detail::uring_features::all;
+         feature = feature == 0 ? 1 : feature << 1)
     {
-        run_in(*ring, body);
+        variant.uring_without = options.uring_without | feature;
+        if (feature != 0 && !options.each_feature_missing)
+        {
+            break;
+        }
+        if (const auto ring = make_uring_world(variant, reason))
+        {
+            run_in(*ring, body);
+        }
     }
 }
 

@@ -248,38 +248,6 @@ TEST_CASE("epoll: a connect that cannot be answered yet can be cancelled", "[epo
     }
 }
 
-TEST_CASE("epoll: a unix socket with a full backlog is an answer, not a wait", "[epoll]")
-{
-    epoll_world world;
-    socket_address address;
-    sockaddr_un native{};
-    native.sun_family = AF_UNIX;
-    // An abstract name, which leaves nothing behind.
-    const std::string name = "blitzio-test-" + std::to_string(getpid());
-    std::memcpy(native.sun_path + 1, name.data(), name.size());
-    std::memcpy(address.storage.data(), &native, sizeof native);
-    address.size = static_cast<std::uint32_t>(sizeof(sa_family_t) + 1 + name.size());
-    const int listener = world.os().open_socket(socket_family::unix_domain, socket_type::stream);
-    REQUIRE(world.os().bind(listener, address) == 0);
-    REQUIRE(world.os().listen(listener, 1) == 0);
-    std::vector<int> clients;
-    std::int32_t last = 0;
-    while (last == 0 && clients.size() < 64)
-    {
-        clients.push_back(world.os().open_socket(socket_family::unix_domain, socket_type::stream));
-        op connecting;
-        REQUIRE(
-            world.at().submit(make_peer(connecting, op_kind::connect, clients.back(), &address)));
-        last = connecting.result;
-    }
-    CHECK(last == -EAGAIN);
-    clients.push_back(listener);
-    for (const int fd : clients)
-    {
-        CHECK(world.os().close(fd) == 0);
-    }
-}
-
 TEST_CASE("epoll: accept without a free descriptor fails and goes on later", "[epoll]")
 {
     epoll_world world;

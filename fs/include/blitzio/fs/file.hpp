@@ -36,6 +36,11 @@ struct open_options
     bool exclusive = false;
     /// A symbolic link is not followed: too_many_symbolic_link_levels.
     bool no_follow = false;
+    /// A FIFO is opened without waiting for its other end (for writing: no_such_device_or_address
+    /// when nobody reads it). Says nothing about files of other types. Whoever opens paths that may
+    /// change under them sets this, and looks at stat() of what was opened: a check of the path
+    /// before may have been of another file.
+    bool non_block = false;
     /// Permissions of a file that is made, less the process's umask.
     std::uint32_t mode = 0666;
 };
@@ -58,8 +63,8 @@ public:
     /// No file yet.
     file() noexcept = default;
 
-    /// result<file>. Opening a FIFO waits for its other end and cannot be stopped meanwhile: look
-    /// at the type first where paths come from outside.
+    /// result<file>. Opening a FIFO waits for its other end, unless `non_block` is set, and with the
+    /// epoll backend it cannot be stopped meanwhile: set it where paths come from outside.
     /// Errors: no_such_file_or_directory, permission_denied, is_a_directory (for writing), ...
     [[nodiscard]] static detail::open_operation open(std::string path,
                                                      open_options options = {}) noexcept;
@@ -70,6 +75,14 @@ public:
                                                      std::span<std::byte> buffer) const noexcept
     {
         return {blitzio::detail::op_kind::read_at, fd(), offset, buffer};
+    }
+
+    /// As read_at, into a lease (see lease_buffer.hpp) whose size becomes what was read; at most its
+    /// capacity. The lease stays in place until the operation has ended.
+    [[nodiscard]] detail::leased_transfer_operation read_at(std::uint64_t offset,
+                                                            leased_buffer& into) const noexcept
+    {
+        return {blitzio::detail::op_kind::read_at, fd(), offset, &into, into.room()};
     }
 
     /// Fills the buffer: result<void>. io_errc::end_of_stream when the file ends before that.
@@ -84,6 +97,12 @@ public:
         std::uint64_t offset, std::span<const std::byte> data) const noexcept
     {
         return {blitzio::detail::op_kind::write_at, fd(), offset, data};
+    }
+    /// The bytes of a lease.
+    [[nodiscard]] detail::leased_transfer_operation write_at(std::uint64_t offset,
+                                                             leased_buffer& from) const noexcept
+    {
+        return {blitzio::detail::op_kind::write_at, fd(), offset, &from, from.bytes()};
     }
     [[nodiscard]] detail::transfer_operation write_at(std::uint64_t offset,
                                                       std::string_view text) const noexcept

@@ -95,6 +95,12 @@ struct runtime_config
     unsigned blocking_threads_max = 512;
     /// Threads for file operations that the backend cannot do without blocking.
     unsigned file_threads_max = 64;
+    /// Memory of the pool that lease_buffer() takes from, and that leased reads fall back to.
+    std::size_t buffer_pool_bytes_max = std::size_t{64} << 20;
+    /// Leased reads: bytes that one gives at the most, and buffers of each worker (a power of two).
+    /// Memory is used for as many as are out at the same time. 0: chosen by the library.
+    std::size_t read_buffer_bytes = 0;
+    unsigned read_buffers_max = 0;
     /// How long an idle thread of either pool stays.
     std::chrono::milliseconds blocking_keep_alive{10'000};
     /// Timers that may be armed at once on one worker; 0: no limit.

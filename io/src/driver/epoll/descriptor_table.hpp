@@ -6,6 +6,7 @@
 #include <blitzio/io/detail/op.hpp>
 
 #include "driver/posix_ops.hpp"
+#include "limits.hpp"
 
 #include <array>
 #include <atomic>
@@ -167,10 +168,8 @@ public:
     }
 
 private:
-    /// 256 x 128 bytes: what a program with a handful of descriptors pays.
-    static constexpr std::size_t chunk_length = 256;
-    /// Four million descriptors; the kernel's own default bound is one million per process.
-    static constexpr std::size_t chunk_count_max = 16 * 1024;
+    static constexpr std::size_t chunk_length = limits::descriptor_chunk_length;
+    static constexpr std::size_t chunk_count_max = limits::descriptor_chunks_max;
 
     using chunk = std::array<descriptor_state, chunk_length>;
 

@@ -16,7 +16,7 @@ int epoll_system::close(int fd) noexcept
 }
 
 epoll_backend::epoll_backend(const backend_options& options)
-    : file_pool_(options.file_pool), system_(table_)
+    : file_pool_(options.file_pool), read_buffers_(options.read_buffers), system_(table_)
 {
 }
 
@@ -32,7 +32,7 @@ system& epoll_backend::operating_system() noexcept
 
 result<std::unique_ptr<driver>> epoll_backend::create_driver(unsigned /*worker_index*/)
 {
-    return epoll_driver::create(table_, file_pool_);
+    return epoll_driver::create(table_, file_pool_, read_buffers_);
 }
 
 result<std::unique_ptr<backend>> make_epoll_backend(const backend_options& options)

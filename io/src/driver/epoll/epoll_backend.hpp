@@ -33,6 +33,7 @@ public:
 
 private:
     blocking_pool* file_pool_;
+    read_buffer_options read_buffers_;
     descriptor_table table_;
     epoll_system system_;
 };

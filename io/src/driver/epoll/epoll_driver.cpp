@@ -6,6 +6,7 @@
 
 #include <blitzio/io/detail/assert.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -92,15 +93,24 @@ bool settle_mode(op& operation, descriptor_state& descriptor) noexcept
 /// short because of a message boundary, and urgent data makes one there too.
 bool is_known_empty(const op& operation, const descriptor_state& descriptor) noexcept
 {
-    return operation.kind == op_kind::recv && operation.expect_wait &&
-           descriptor.owner != nullptr && !descriptor.short_read_proves_nothing &&
+    return (operation.kind == op_kind::recv || operation.kind == op_kind::recv_leased) &&
+           operation.expect_wait && descriptor.owner != nullptr &&
+           !descriptor.short_read_proves_nothing &&
            descriptor.drained_at.load(std::memory_order_relaxed) ==
                descriptor.edge_count(wait_slot::read);
 }
 
+/// What a leased read that has just succeeded could have given.
+std::size_t leased_length(const op& operation) noexcept
+{
+    const auto& args = operation.args.lease;
+    return args.length == 0 ? args.out->capacity
+                            : std::min<std::size_t>(args.length, args.out->capacity);
+}
+
 } // namespace
 
-std::int32_t attempt(op& operation, descriptor_state& descriptor) noexcept
+std::int32_t attempt(op& operation, descriptor_state& descriptor, worker_buffers& buffers) noexcept
 {
     switch (operation.kind)
     {
@@ -108,7 +118,7 @@ std::int32_t attempt(op& operation, descriptor_state& descriptor) noexcept
     {
         if ((operation.driver_flags & flag_connect_started) != 0)
         {
-            return finish_connect(operation.fd);
+            return continue_connect(operation);
         }
         const std::int32_t result = perform(operation);
         if (result == -EINPROGRESS)
@@ -127,6 +137,16 @@ std::int32_t attempt(op& operation, descriptor_state& descriptor) noexcept
         const std::uint32_t edges = descriptor.edge_count(wait_slot::read);
         const std::int32_t result = perform(operation);
         if (result > 0 && static_cast<std::size_t>(result) < operation.args.transfer.length)
+        {
+            descriptor.drained_at.store(edges, std::memory_order_relaxed);
+        }
+        return result;
+    }
+    case op_kind::recv_leased:
+    {
+        const std::uint32_t edges = descriptor.edge_count(wait_slot::read);
+        const std::int32_t result = perform_leased(operation, buffers);
+        if (result > 0 && static_cast<std::size_t>(result) < leased_length(operation))
         {
             descriptor.drained_at.store(edges, std::memory_order_relaxed);
         }
@@ -151,8 +171,15 @@ std::int32_t attempt(op& operation, descriptor_state& descriptor) noexcept
     return -ENOSYS;
 }
 
+std::int32_t epoll_driver::step(op& operation, descriptor_state& descriptor) noexcept
+{
+    count_entry();
+    return attempt(operation, descriptor, buffers_);
+}
+
 result<std::unique_ptr<epoll_driver>> epoll_driver::create(descriptor_table& table,
-                                                           blocking_pool* file_pool)
+                                                           blocking_pool* file_pool,
+                                                           const read_buffer_options& read_buffers)
 {
     const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0)
@@ -174,12 +201,14 @@ result<std::unique_ptr<epoll_driver>> epoll_driver::create(descriptor_table& tab
         }
         return std::unexpected(error_from_kernel(-error));
     }
-    return std::unique_ptr<epoll_driver>(new epoll_driver(table, file_pool, epoll_fd, wake_fd));
+    return std::unique_ptr<epoll_driver>(
+        new epoll_driver(table, file_pool, read_buffers, epoll_fd, wake_fd));
 }
 
-epoll_driver::epoll_driver(descriptor_table& table, blocking_pool* file_pool, int epoll_fd,
+epoll_driver::epoll_driver(descriptor_table& table, blocking_pool* file_pool,
+                           const read_buffer_options& read_buffers, int epoll_fd,
                            int wake_fd) noexcept
-    : table_(table), epoll_fd_(epoll_fd), wake_fd_(wake_fd),
+    : table_(table), epoll_fd_(epoll_fd), wake_fd_(wake_fd), buffers_(read_buffers),
       offload_(
           file_pool, [](void* self) noexcept { static_cast<epoll_driver*>(self)->wake(); }, this)
 {
@@ -229,11 +258,20 @@ bool epoll_driver::submit_blocking(op& operation) noexcept
     if (operation.kind == op_kind::read_at)
     {
         // Most reads find their data in memory; then a thread would cost more than the copy.
+        count_entry();
         operation.result = read_at_cached(operation);
+        if (operation.result == -ESPIPE)
+        {
+            return submit_stream(operation, op_kind::read);
+        }
         if (operation.result != -EAGAIN)
         {
             return true;
         }
+    }
+    if (operation.kind == op_kind::write_at && is_stream(operation.fd))
+    {
+        return submit_stream(operation, op_kind::write);
     }
     if (operation.kind == op_kind::close)
     {
@@ -245,11 +283,25 @@ bool epoll_driver::submit_blocking(op& operation) noexcept
         }
         if (mode != descriptor_mode::file)
         {
+            count_entry();
             operation.result = perform(operation);
             return true;
         }
     }
     return hand_to_pool(operation);
+}
+
+/// A pipe or terminal has no positions: as with a ring, the offset means nothing there. Sockets
+/// insist on 0.
+bool epoll_driver::submit_stream(op& operation, op_kind kind) noexcept
+{
+    if (operation.args.transfer.offset != 0 && is_socket(operation.fd))
+    {
+        operation.result = -ESPIPE;
+        return true;
+    }
+    operation.kind = kind;
+    return submit_pollable(operation, slot_of(interest_of(kind)));
 }
 
 bool epoll_driver::hand_to_pool(op& operation) noexcept
@@ -291,7 +343,12 @@ bool epoll_driver::submit_pollable(op& operation, wait_slot slot) noexcept
         return park(operation, *descriptor, slot, false, 0);
     }
     const std::uint32_t edges_seen = descriptor->edge_count(slot);
-    const std::int32_t result = attempt(operation, *descriptor);
+    const std::int32_t result = step(operation, *descriptor);
+    if (is_full_backlog(operation, result))
+    {
+        retry_later(operation);
+        return false;
+    }
     if (!would_block(operation.kind, result))
     {
         operation.result = result;
@@ -316,7 +373,7 @@ bool epoll_driver::park(op& operation, descriptor_state& descriptor, wait_slot s
     if ((descriptor.queue(slot).empty() || ignores_queue(operation)) &&
         !(tried && edges_seen == descriptor.edge_count(slot)))
     {
-        const std::int32_t result = attempt(operation, descriptor);
+        const std::int32_t result = step(operation, descriptor);
         if (!would_block(operation.kind, result))
         {
             operation.result = result;
@@ -351,6 +408,7 @@ std::int32_t epoll_driver::ensure_registered(int fd, descriptor_state& descripto
         // Modifying is how to learn that, and it reports what is ready now as an edge.
         const int epoll_fd = descriptor.owner->epoll_fd_;
         const std::uint64_t tag = event_tag(fd, descriptor.generation);
+        count_entry();
         const std::int32_t known = control(epoll_fd, EPOLL_CTL_MOD, fd, tag);
         if (known != -ENOENT)
         {
@@ -361,6 +419,7 @@ std::int32_t epoll_driver::ensure_registered(int fd, descriptor_state& descripto
         return control(epoll_fd, EPOLL_CTL_ADD, fd, tag);
     }
     const std::uint64_t tag = event_tag(fd, descriptor.generation);
+    count_entry();
     const std::int32_t result = control(epoll_fd_, EPOLL_CTL_ADD, fd, tag);
     if (result < 0)
     {
@@ -377,6 +436,7 @@ void epoll_driver::cancel(op& operation, ready_list& ready) noexcept
     switch (operation.driver_flags & route_mask)
     {
     case route_parked: cancel_parked(operation, ready); break;
+    case route_retry: cancel_retry(operation, ready); break;
     case route_offloaded:
         // A close is never taken back: the descriptor would stay open with nobody to know it.
         if (operation.kind != op_kind::close && offload_.try_cancel(operation))
@@ -411,7 +471,7 @@ void epoll_driver::cancel_parked(op& operation, ready_list& ready) noexcept
 std::uint64_t epoll_driver::in_flight() const noexcept
 {
     const std::uint64_t left = unparked_here_ + unparked_elsewhere_.load(std::memory_order_acquire);
-    return parked_ - left + offload_.in_flight() + turn_list_.count;
+    return parked_ - left + offload_.in_flight() + turn_list_.count + retry_count_;
 }
 
 descriptor_mode epoll_driver::forget(descriptor_table& table, int fd) noexcept

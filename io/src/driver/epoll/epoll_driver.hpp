@@ -20,8 +20,11 @@
 #include <blitzio/io/result.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 struct epoll_event;
 
@@ -33,8 +36,9 @@ class epoll_driver final : public driver
 public:
     /// `table` is shared by all drivers of the backend and outlives them. `file_pool` may be null:
     /// file operations then block the worker.
-    [[nodiscard]] static result<std::unique_ptr<epoll_driver>> create(descriptor_table& table,
-                                                                      blocking_pool* file_pool);
+    [[nodiscard]] static result<std::unique_ptr<epoll_driver>> create(
+        descriptor_table& table, blocking_pool* file_pool,
+        const read_buffer_options& read_buffers = {});
 
     ~epoll_driver() override;
 
@@ -47,6 +51,14 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    [[nodiscard]] std::uint64_t kernel_entries() const noexcept override
+    {
+        return entries_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] read_buffer_counters read_buffers() const noexcept override
+    {
+        return buffers_.counters();
+    }
 
     /// Any thread, before `fd` is closed: its number may have another meaning right after. Nothing
     /// may wait on it; should something do so all the same, it ends with -ECANCELED in a build
@@ -54,18 +66,29 @@ public:
     static descriptor_mode forget(descriptor_table& table, int fd) noexcept;
 
 private:
-    epoll_driver(descriptor_table& table, blocking_pool* file_pool, int epoll_fd,
-                 int wake_fd) noexcept;
+    epoll_driver(descriptor_table& table, blocking_pool* file_pool,
+                 const read_buffer_options& read_buffers, int epoll_fd, int wake_fd) noexcept;
 
     [[nodiscard]] bool submit_blocking(op& operation) noexcept;
     [[nodiscard]] bool submit_pollable(op& operation, wait_slot slot) noexcept;
+    [[nodiscard]] bool submit_stream(op& operation, op_kind kind) noexcept;
     [[nodiscard]] bool hand_to_pool(op& operation) noexcept;
+    [[nodiscard]] std::int32_t step(op& operation, descriptor_state& descriptor) noexcept;
+    void retry_later(op& operation) noexcept;
+    void cancel_retry(op& operation, ready_list& ready) noexcept;
+    void run_retries(ready_list& ready) noexcept;
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> until_retry(
+        std::optional<std::chrono::nanoseconds> timeout) const noexcept;
     [[nodiscard]] bool park(op& operation, descriptor_state& descriptor, wait_slot slot, bool tried,
                             std::uint32_t edges_seen) noexcept;
     [[nodiscard]] std::int32_t ensure_registered(int fd, descriptor_state& descriptor,
                                                  wait_slot slot) noexcept;
 
     void turn(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept;
+    void count_entry() noexcept
+    {
+        entries_.store(entries_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
     [[nodiscard]] int fetch_events(epoll_event* events, int events_max,
                                    std::optional<std::chrono::nanoseconds> timeout) noexcept;
     void collect_local(ready_list& ready) noexcept;
@@ -84,9 +107,15 @@ private:
     /// epoll_pwait2() is there; without it time-outs are rounded up to milliseconds.
     bool has_precise_wait_ = true;
 
+    worker_buffers buffers_;
     blocking_offload offload_;
     /// Operations that complete at the next turn whatever happens.
     ready_list turn_list_;
+    /// Operations to be tried again at next_retry_.
+    op_queue retries_;
+    std::size_t retry_count_ = 0;
+    std::chrono::milliseconds retry_delay_{};
+    std::chrono::steady_clock::time_point next_retry_{};
     /// Operations whose descriptor was closed under them.
     inbox<> abandoned_;
 
@@ -96,6 +125,8 @@ private:
     std::uint64_t parked_ = 0;
     std::uint64_t unparked_here_ = 0;
     std::atomic<std::uint64_t> unparked_elsewhere_{0};
+    /// Calls of epoll_wait(), epoll_ctl() and of the operations themselves by this driver.
+    std::atomic<std::uint64_t> entries_{0};
     /// Descriptors registered with this epoll instance.
     std::atomic<std::uint32_t> registered_{0};
 

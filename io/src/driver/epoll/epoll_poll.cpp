@@ -3,6 +3,7 @@
 #include "driver/epoll/epoll_driver.hpp"
 
 #include "driver/epoll/epoll_support.hpp"
+#include "limits.hpp"
 
 #include <blitzio/io/detail/assert.hpp>
 
@@ -21,9 +22,6 @@ namespace blitzio::detail
 
 namespace
 {
-
-/// Edges fetched in one turn; the rest comes with the next one, after the tasks of these have run.
-constexpr int events_per_turn_max = 256;
 
 constexpr std::uint32_t read_edges = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP;
 constexpr std::uint32_t write_edges = EPOLLOUT | EPOLLERR | EPOLLHUP;
@@ -62,7 +60,7 @@ void epoll_driver::wait(ready_list& ready, std::optional<std::chrono::nanosecond
                                                                 std::memory_order_acq_rel,
                                                                 std::memory_order_acquire) &&
                            offload_.prepare_wait();
-    turn(ready, may_sleep ? timeout : std::chrono::nanoseconds(0));
+    turn(ready, may_sleep ? until_retry(timeout) : std::chrono::nanoseconds(0));
     // Acquire: partner is the release in wake(). What was announced with a wake that meets us here
     // is visible to our caller, so swallowing it is right.
     sleep_state_.exchange(sleep_state::awake, std::memory_order_acquire);
@@ -84,13 +82,13 @@ void epoll_driver::wake() noexcept
 bool epoll_driver::has_work() const noexcept
 {
     return !turn_list_.empty() || offload_.has_results() || !abandoned_.looks_empty() ||
-           registered_.load(std::memory_order_relaxed) != 0;
+           retry_count_ != 0 || registered_.load(std::memory_order_relaxed) != 0;
 }
 
 void epoll_driver::turn(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept
 {
-    std::array<epoll_event, events_per_turn_max> events;
-    const int count = fetch_events(events.data(), events_per_turn_max, timeout);
+    std::array<epoll_event, limits::epoll_events_per_turn_max> events;
+    const int count = fetch_events(events.data(), limits::epoll_events_per_turn_max, timeout);
     for (int index = 0; index < count; ++index)
     {
         dispatch(events[static_cast<std::size_t>(index)], ready);
@@ -102,6 +100,7 @@ void epoll_driver::turn(ready_list& ready, std::optional<std::chrono::nanosecond
 int epoll_driver::fetch_events(epoll_event* events, int events_max,
                                std::optional<std::chrono::nanoseconds> timeout) noexcept
 {
+    count_entry();
     int count = 0;
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
     if (has_precise_wait_ && timeout && timeout->count() > 0)
@@ -137,6 +136,10 @@ void epoll_driver::collect_local(ready_list& ready) noexcept
         finish(operation, -ECANCELED, ready);
     }
     offload_.collect(ready);
+    if (retry_count_ != 0)
+    {
+        run_retries(ready);
+    }
 }
 
 void epoll_driver::dispatch(const epoll_event& event, ready_list& ready) noexcept
@@ -180,7 +183,7 @@ void epoll_driver::run_queue(descriptor_state& descriptor, wait_slot slot,
     while (!queue.empty())
     {
         op& oldest = *queue.front();
-        const std::int32_t result = attempt(oldest, descriptor);
+        const std::int32_t result = step(oldest, descriptor);
         if (would_block(oldest.kind, result))
         {
             break;
@@ -198,7 +201,7 @@ void epoll_driver::run_pollers(descriptor_state& descriptor, ready_list& ready) 
     for (op* item = queue.front(); item != nullptr;)
     {
         op& operation = *std::exchange(item, op_queue::next_of(*item));
-        const std::int32_t result = attempt(operation, descriptor);
+        const std::int32_t result = step(operation, descriptor);
         if (!would_block(operation.kind, result))
         {
             queue.remove(operation);

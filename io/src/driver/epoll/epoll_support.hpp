@@ -18,7 +18,9 @@ inline constexpr std::uint8_t route_none = 0;
 inline constexpr std::uint8_t route_turn = 1;
 inline constexpr std::uint8_t route_parked = 2;
 inline constexpr std::uint8_t route_offloaded = 3;
-inline constexpr std::uint8_t route_mask = 3;
+/// Tried again from time to time; driver_data is null once it is over.
+inline constexpr std::uint8_t route_retry = 8;
+inline constexpr std::uint8_t route_mask = 3 | route_retry;
 /// The connect was sent off; what remains is to ask for its outcome.
 inline constexpr std::uint8_t flag_connect_started = 4;
 
@@ -42,6 +44,10 @@ inline constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
 
 /// Does the operation, or the next step of it, without waiting. Kernel style; would_block() tells
 /// whether to wait for an edge.
-[[nodiscard]] std::int32_t attempt(op& operation, descriptor_state& descriptor) noexcept;
+[[nodiscard]] std::int32_t attempt(op& operation, descriptor_state& descriptor,
+                                   worker_buffers& buffers) noexcept;
+
+/// `result` of a connect says that the listener's queue is full, and nothing will tell of room.
+[[nodiscard]] bool is_full_backlog(const op& operation, std::int32_t result) noexcept;
 
 } // namespace blitzio::detail

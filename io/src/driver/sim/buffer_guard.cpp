@@ -86,6 +86,7 @@ std::string_view operation_name(op_kind kind) noexcept
     case op_kind::accept: return "accept";
     case op_kind::connect: return "connect";
     case op_kind::recv: return "recv";
+    case op_kind::recv_leased: return "recv_leased";
     case op_kind::send: return "send";
     case op_kind::read: return "read";
     case op_kind::write: return "write";
@@ -147,6 +148,10 @@ void buffer_guard::begin(op& operation, std::uint64_t key)
     case op_kind::accept:
         add(range::purpose::result_written_by_kernel, operation.args.peer.address,
             sizeof(socket_address));
+        break;
+    case op_kind::recv_leased:
+        add(range::purpose::result_written_by_kernel, operation.args.lease.out,
+            sizeof(buffer_lease));
         break;
     case op_kind::connect:
         add(range::purpose::argument_read_by_kernel, operation.args.peer.address,

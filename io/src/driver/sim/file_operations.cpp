@@ -102,7 +102,8 @@ int file_tree::open_found(const path_lookup& found, std::uint32_t flags)
     {
         return -EISDIR;
     }
-    if (!node.is_directory() && node.type != file_type::regular)
+    const bool opens = node.type == file_type::regular || node.type == file_type::fifo;
+    if (!node.is_directory() && !opens)
     {
         return -ENXIO;
     }
@@ -112,7 +113,7 @@ int file_tree::open_found(const path_lookup& found, std::uint32_t flags)
     {
         return error;
     }
-    if (has(flags, open_flags::truncate))
+    if (has(flags, open_flags::truncate) && node.type == file_type::regular)
     {
         truncate_file(*found.node);
     }

@@ -97,6 +97,10 @@ std::int32_t open_file::read_directory(directory_batch& batch)
     {
         return -ENOTDIR;
     }
+    if (node_->link_count == 0)
+    {
+        return -ENOENT; // it was removed while it was open
+    }
     // The order of a listing depends on the names only, so that entries which are there from its
     // beginning to its end are seen exactly once whatever else changes meanwhile.
     std::vector<std::pair<std::uint64_t, std::string>> order;

@@ -2,6 +2,7 @@
 // Thread rule: the simulation's thread only.
 #include "driver/sim/perform.hpp"
 
+#include "driver/posix_ops.hpp"
 #include "driver/sim/descriptor_table.hpp"
 #include "driver/sim/file_tree.hpp"
 #include "driver/sim/network.hpp"
@@ -9,6 +10,7 @@
 #include "driver/sim/sim_world.hpp"
 #include "driver/sim/stream_socket.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -102,6 +104,30 @@ attempt_result perform_accept(sim_world& world, op& operation, stream_socket& so
     return world.descriptors().add(std::move(connection));
 }
 
+attempt_result perform_leased(sim_world& world, const op& operation, stream_socket& socket,
+                              staged_output& output, worker_buffers& buffers)
+{
+    buffer_lease lent;
+    const bool is_short = world.draw_fault(world.faults().buffer_shortages, 3);
+    const std::int32_t refused = buffers.lease(lent, is_short);
+    if (refused < 0)
+    {
+        return refused;
+    }
+    const std::size_t asked = operation.args.lease.length;
+    const std::size_t length =
+        asked == 0 ? lent.capacity : std::min<std::size_t>(asked, lent.capacity);
+    const auto result = socket.receive(length, output.bytes);
+    if (!result.has_value() || *result <= 0)
+    {
+        buffers.take_back(lent);
+        return result;
+    }
+    buffers.count_lease(lent);
+    output.lease = lent;
+    return result;
+}
+
 attempt_result perform_on_socket(sim_world& world, op& operation, stream_socket& socket,
                                  bool& begun, staged_output& output)
 {
@@ -116,6 +142,14 @@ attempt_result perform_on_socket(sim_world& world, op& operation, stream_socket&
     }
 }
 
+/// Pipes have no positions and ignore an offset, as with a kernel's ring; sockets insist on 0.
+bool has_senseless_offset(const op& operation, const stream_socket& socket) noexcept
+{
+    const bool has_offset =
+        operation.kind == op_kind::read_at || operation.kind == op_kind::write_at;
+    return has_offset && !socket.is_pipe() && operation.args.transfer.offset != 0;
+}
+
 attempt_result perform_read(op& operation, description& target, staged_output& output)
 {
     const auto& transfer = operation.args.transfer;
@@ -125,9 +159,11 @@ attempt_result perform_read(op& operation, description& target, staged_output& o
                    ? file->read_next(transfer.length, output.bytes)
                    : file->read_at(transfer.length, transfer.offset, output.bytes);
     }
-    return operation.kind == op_kind::read
-               ? target.as_socket()->receive(transfer.length, output.bytes)
-               : -ESPIPE;
+    if (has_senseless_offset(operation, *target.as_socket()))
+    {
+        return -ESPIPE;
+    }
+    return target.as_socket()->receive(transfer.length, output.bytes);
 }
 
 attempt_result perform_write(sim_world& world, op& operation, description& target)
@@ -139,11 +175,11 @@ attempt_result perform_write(sim_world& world, op& operation, description& targe
                    ? file->write_next(transfer.data, transfer.length)
                    : file->write_at(transfer.data, transfer.length, transfer.offset);
     }
-    if (operation.kind == op_kind::write_at)
+    stream_socket& socket = *target.as_socket();
+    if (has_senseless_offset(operation, socket))
     {
         return -ESPIPE;
     }
-    stream_socket& socket = *target.as_socket();
     const auto result = socket.send(transfer.data, transfer.length);
     if (result == -EPIPE && !socket.is_pipe())
     {
@@ -153,7 +189,29 @@ attempt_result perform_write(sim_world& world, op& operation, description& targe
     return result;
 }
 
-std::int32_t perform_open(sim_world& world, op& operation, description* target)
+/// The tree's FIFOs have one end at the most: nobody ever comes to the other one. So a reader that
+/// does not wait finds the end of the stream, a writer that does not wait nobody, and who waits for
+/// the other end waits until it is cancelled.
+attempt_result open_fifo(sim_world& world, std::uint32_t flags)
+{
+    const bool writes = (flags & open_flags::write) != 0;
+    if ((flags & open_flags::non_block) == 0)
+    {
+        return {};
+    }
+    if (writes)
+    {
+        return -ENXIO;
+    }
+    using variant = stream_socket::variant;
+    const auto family = socket_family::unix_domain;
+    const auto reader = std::make_shared<stream_socket>(world, variant::pipe_reader, family);
+    const auto writer = std::make_shared<stream_socket>(world, variant::pipe_writer, family);
+    stream_socket::link(*reader, *writer);
+    return world.descriptors().add(reader);
+}
+
+attempt_result perform_open(sim_world& world, op& operation, description* target)
 {
     if (!world.descriptors().has_room())
     {
@@ -166,6 +224,10 @@ std::int32_t perform_open(sim_world& world, op& operation, description* target)
     if (error == 0)
     {
         error = world.files().open(base, arguments.path, arguments.flags, arguments.mode, node);
+    }
+    if (error == 0 && node->type == file_type::fifo)
+    {
+        return open_fifo(world, arguments.flags);
     }
     return error != 0 ? error
                       : world.descriptors().add(
@@ -270,6 +332,13 @@ void staged_output::deliver(op& operation)
             std::memcpy(operation.args.transfer.data, bytes.data(), bytes.size());
         }
         break;
+    case op_kind::recv_leased:
+        if (!bytes.empty())
+        {
+            std::memcpy(lease.data, bytes.data(), bytes.size());
+            *operation.args.lease.out = lease;
+        }
+        break;
     case op_kind::accept:
         if (!bytes.empty())
         {
@@ -298,6 +367,11 @@ void staged_output::deliver(op& operation)
     }
 }
 
+bool may_wait(op_kind kind) noexcept
+{
+    return interest_of(kind) != op_interest::blocking && interest_of(kind) != op_interest::none;
+}
+
 bool uses_description(const op& operation) noexcept
 {
     return operation.kind != op_kind::nop && operation.kind != op_kind::close &&
@@ -305,7 +379,7 @@ bool uses_description(const op& operation) noexcept
 }
 
 attempt_result perform(sim_world& world, op& operation, const std::shared_ptr<description>& target,
-                       bool& connect_begun, staged_output& output)
+                       bool& connect_begun, staged_output& output, worker_buffers& buffers)
 {
     switch (operation.kind)
     {
@@ -333,6 +407,10 @@ attempt_result perform(sim_world& world, op& operation, const std::shared_ptr<de
         return socket == nullptr || socket->is_pipe()
                    ? -ENOTSOCK
                    : perform_on_socket(world, operation, *socket, connect_begun, output);
+    case op_kind::recv_leased:
+        return socket == nullptr || socket->is_pipe()
+                   ? -ENOTSOCK
+                   : perform_leased(world, operation, *socket, output, buffers);
     case op_kind::read:
     case op_kind::read_at: return perform_read(operation, *target, output);
     case op_kind::write:

@@ -8,7 +8,7 @@ namespace blitzio::detail
 {
 
 sim_backend::sim_backend(const backend_options& options, const sim_options& simulation)
-    : worker_count_(options.worker_count), world_(simulation)
+    : worker_count_(options.worker_count), read_buffers_(options.read_buffers), world_(simulation)
 {
 }
 
@@ -28,7 +28,7 @@ result<std::unique_ptr<driver>> sim_backend::create_driver(unsigned worker_index
     {
         return fail(std::errc::invalid_argument);
     }
-    return std::make_unique<sim_driver>(world_, worker_index);
+    return std::make_unique<sim_driver>(world_, worker_index, read_buffers_);
 }
 
 std::unique_ptr<sim_backend> make_sim_backend(const backend_options& options,

@@ -35,6 +35,7 @@ public:
 
 private:
     unsigned worker_count_;
+    read_buffer_options read_buffers_;
     sim_world world_;
 };
 

@@ -12,8 +12,10 @@
 namespace blitzio::detail
 {
 
-sim_driver::sim_driver(sim_world& world, unsigned worker_index)
-    : world_(world), worker_index_(worker_index), self_(std::make_shared<sim_driver*>(this))
+sim_driver::sim_driver(sim_world& world, unsigned worker_index,
+                       const read_buffer_options& read_buffers)
+    : world_(world), worker_index_(worker_index), buffers_(read_buffers),
+      self_(std::make_shared<sim_driver*>(this))
 {
     world_.attach(worker_index_, *this);
 }
@@ -105,7 +107,8 @@ bool sim_driver::submit(op& operation) noexcept
 bool sim_driver::try_inline(op& operation)
 {
     const bool is_suitable = operation.kind != op_kind::nop && operation.kind != op_kind::connect;
-    if (!is_suitable || !world_.draw_fault(world_.faults().inline_completions, 4))
+    if (!is_suitable || world_.has_failure(operation.kind) ||
+        !world_.draw_fault(world_.faults().inline_completions, 4))
     {
         return false;
     }
@@ -113,7 +116,7 @@ bool sim_driver::try_inline(op& operation)
         sim::uses_description(operation) ? world_.descriptors().find(operation.fd) : nullptr;
     sim::staged_output output;
     bool connect_begun = false;
-    const auto result = sim::perform(world_, operation, target, connect_begun, output);
+    const auto result = sim::perform(world_, operation, target, connect_begun, output, buffers_);
     if (!result.has_value())
     {
         return false;
@@ -160,6 +163,49 @@ void sim_driver::begin(pending_operation& entry)
     });
 }
 
+void sim_driver::attempt_later(std::uint64_t id)
+{
+    after(world_.draw_delay(), [id](sim_driver& self) {
+        if (pending_operation* const found = self.find(id))
+        {
+            self.attempt(*found);
+        }
+    });
+}
+
+/// True: the attempt has failed as a test asked for it.
+bool sim_driver::fail_as_injected(pending_operation& entry)
+{
+    const op_kind kind = entry.operation->kind;
+    const int error = world_.take_failure(kind);
+    if (error == 0)
+    {
+        return false;
+    }
+    if (kind == op_kind::close)
+    {
+        // The descriptor is gone whatever the result says.
+        const std::int32_t closed = world_.close(entry.operation->fd, 1);
+        world_.descriptors().remove_operation(entry.operation->fd);
+        set_result(entry, closed < 0 || error == EINTR ? closed : -error);
+        return true;
+    }
+    const bool is_interrupted = error == EINTR;
+    // A read that memory cannot serve goes to a thread.
+    const bool may_wait = sim::may_wait(kind) || kind == op_kind::read_at;
+    const bool is_not_ready = error == EAGAIN && may_wait && kind != op_kind::connect;
+    const bool is_dead_connection = error == ECONNABORTED && kind == op_kind::accept;
+    if (is_interrupted || is_not_ready || is_dead_connection)
+    {
+        attempt_later(entry.id);
+    }
+    else
+    {
+        set_result(entry, -error);
+    }
+    return true;
+}
+
 void sim_driver::attempt(pending_operation& entry)
 {
     if (entry.now != phase::started)
@@ -168,8 +214,12 @@ void sim_driver::attempt(pending_operation& entry)
     }
     op& operation = *entry.operation;
     report(operation, entry.guard.stir(operation, world_.random().next()));
+    if (fail_as_injected(entry))
+    {
+        return;
+    }
     const auto result =
-        sim::perform(world_, operation, entry.target, entry.connect_begun, entry.staged);
+        sim::perform(world_, operation, entry.target, entry.connect_begun, entry.staged, buffers_);
     if (result.has_value())
     {
         if (operation.kind == op_kind::close)
@@ -182,7 +232,10 @@ void sim_driver::attempt(pending_operation& entry)
         return;
     }
     entry.now = phase::waiting;
-    entry.target->waiting.push_back({worker_index_, entry.id});
+    if (entry.target != nullptr)
+    {
+        entry.target->waiting.push_back({worker_index_, entry.id});
+    }
 }
 
 void sim_driver::look_again(std::uint64_t id)
@@ -194,12 +247,7 @@ void sim_driver::look_again(std::uint64_t id)
     }
     entry->now = phase::started;
     // Never at once: this is called from within other operations.
-    after(world_.draw_delay(), [id](sim_driver& self) {
-        if (pending_operation* const found = self.find(id))
-        {
-            self.attempt(*found);
-        }
-    });
+    attempt_later(id);
 }
 
 void sim_driver::set_result(pending_operation& entry, std::int32_t result)
@@ -344,6 +392,7 @@ bool sim_driver::is_unstoppable(const pending_operation& entry)
     case op_kind::accept:
     case op_kind::connect:
     case op_kind::recv:
+    case op_kind::recv_leased:
     case op_kind::send:
     case op_kind::read:
     case op_kind::write:
@@ -370,8 +419,8 @@ void sim_driver::cancel_pending(pending_operation& entry, ready_list* ready)
     if (is_under_way && world_.draw_fault(world_.faults().late_cancels, 2))
     {
         // The operation gets its turn just before the request does.
-        const auto result =
-            sim::perform(world_, *entry.operation, entry.target, entry.connect_begun, entry.staged);
+        const auto result = sim::perform(world_, *entry.operation, entry.target,
+                                         entry.connect_begun, entry.staged, buffers_);
         if (result.has_value())
         {
             ++counters.cancel_met_success;

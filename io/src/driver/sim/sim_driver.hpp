@@ -26,7 +26,8 @@ class sim_world;
 class sim_driver final : public driver
 {
 public:
-    sim_driver(sim_world& world, unsigned worker_index);
+    sim_driver(sim_world& world, unsigned worker_index,
+               const read_buffer_options& read_buffers = {});
     ~sim_driver() override;
 
     [[nodiscard]] bool submit(op& operation) noexcept override;
@@ -37,6 +38,10 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    [[nodiscard]] read_buffer_counters read_buffers() const noexcept override
+    {
+        return buffers_.counters();
+    }
 
     /// True when completions are ready to be handed out.
     [[nodiscard]] bool has_completions() const noexcept
@@ -84,6 +89,8 @@ private:
     void flush();
     void begin(pending_operation& entry);
     void attempt(pending_operation& entry);
+    [[nodiscard]] bool fail_as_injected(pending_operation& entry);
+    void attempt_later(std::uint64_t id);
     void set_result(pending_operation& entry, std::int32_t result);
     void deliver(std::uint64_t id, ready_list& ready);
     /// `ready` is nullptr when the request is dealt with outside of cancel().
@@ -101,6 +108,7 @@ private:
 
     sim_world& world_;
     unsigned worker_index_;
+    worker_buffers buffers_;
     std::uint64_t sequence_ = 0;
     std::uint64_t cancels_pending_ = 0;
     std::map<std::uint64_t, pending_operation> pending_;

@@ -14,7 +14,8 @@ struct sim_options
     /// Decides everything: two worlds with equal options that are driven alike behave alike.
     std::uint64_t seed = 1;
     /// Short transfers, long and uneven delays, unordered and partial batches of completions,
-    /// operations that complete on the spot, cancel requests that come too late. The seed picks a
+    /// operations that complete on the spot, cancel requests that come too late, workers whose own
+    /// buffers are used up. The seed picks a
     /// subset of them, so that some seeds are free of each. Every fault is something that a real
     /// kernel is allowed to do; EINTR is none, because no driver lets it surface.
     bool faults = false;

@@ -30,7 +30,8 @@ sim_world::sim_world(const sim_options& options)
                       .reordered_batches = choose(),
                       .partial_batches = choose(),
                       .inline_completions = choose(),
-                      .late_cancels = choose()};
+                      .late_cancels = choose(),
+                      .buffer_shortages = choose()};
     set_faults(options.faults);
     files_ = std::make_unique<sim::file_tree>(*this);
     network_ = std::make_unique<sim::network>(*this);
@@ -154,6 +155,21 @@ std::size_t sim_world::draw_transfer(std::size_t length)
     }
     ++statistics_.short_transfers;
     return 1 + random_.below(length - 1);
+}
+
+void sim_world::inject_failure(op_kind kind, int error, unsigned times)
+{
+    failure_ = {kind, error, times};
+}
+
+int sim_world::take_failure(op_kind kind) noexcept
+{
+    if (!has_failure(kind))
+    {
+        return 0;
+    }
+    --failure_.times;
+    return failure_.error;
 }
 
 void sim_world::wake(sim::description& what)

@@ -148,6 +148,15 @@ public:
     [[nodiscard]] bool draw_fault(bool chosen, std::uint64_t odds);
     /// `length` or, with faults, sometimes less, but at least 1 when `length` is.
     [[nodiscard]] std::size_t draw_transfer(std::size_t length);
+    /// The next attempts at an operation of this kind fail with `error` (an errno) in the place of
+    /// the kernel, `times` times. What a driver does not let surface is repeated, as it would.
+    void inject_failure(op_kind kind, int error, unsigned times = 1);
+    /// 0, or the errno that this attempt is to fail with.
+    [[nodiscard]] int take_failure(op_kind kind) noexcept;
+    [[nodiscard]] bool has_failure(op_kind kind) const noexcept
+    {
+        return failure_.times != 0 && failure_.kind == kind;
+    }
     /// Everything that waits for `what` looks again.
     void wake(sim::description& what);
     /// 0 or -EBADF; reports operations that are still in flight on `fd`.
@@ -166,6 +175,7 @@ public:
         bool partial_batches = false;
         bool inline_completions = false;
         bool late_cancels = false;
+        bool buffer_shortages = false;
     };
 
     [[nodiscard]] const fault_set& faults() const noexcept
@@ -182,6 +192,14 @@ private:
 
     void run_job(std::uint64_t id);
 
+    struct injected_failure
+    {
+        op_kind kind = op_kind::nop;
+        int error = 0;
+        unsigned times = 0;
+    };
+
+    injected_failure failure_;
     sim_options options_;
     sim_clock clock_;
     random_source random_;

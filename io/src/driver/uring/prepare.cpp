@@ -58,7 +58,8 @@ int opcode_of(op_kind kind) noexcept
     case op_kind::nop: return IORING_OP_NOP;
     case op_kind::accept: return IORING_OP_ACCEPT;
     case op_kind::connect: return IORING_OP_CONNECT;
-    case op_kind::recv: return IORING_OP_RECV;
+    case op_kind::recv:
+    case op_kind::recv_leased: return IORING_OP_RECV;
     case op_kind::send: return IORING_OP_SEND;
     case op_kind::read:
     case op_kind::read_at: return IORING_OP_READ;
@@ -112,6 +113,7 @@ void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
             sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
         }
         break;
+    case op_kind::recv_leased: break; // the driver does it, see uring_leases.cpp
     case op_kind::send:
         kernel_handoff::reads(args.transfer.data, args.transfer.length);
         io_uring_prep_send(sqe, fd, args.transfer.data, bounded(args.transfer.length),
@@ -189,6 +191,7 @@ std::int32_t conclude(op& operation, std::int32_t result, const struct statx* st
     case op_kind::nop:
     case op_kind::accept:
     case op_kind::connect:
+    case op_kind::recv_leased:
     case op_kind::send:
     case op_kind::write:
     case op_kind::write_at:

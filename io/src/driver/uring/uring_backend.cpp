@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 
 namespace blitzio::detail
 {
@@ -33,15 +34,48 @@ constexpr std::array<unsigned, 3> setup_ladder{
 /// Small rings that fit a tight memlock limit are better than none.
 constexpr unsigned entries_min = 16;
 
-int set_up(io_uring& ring, unsigned entries)
+/// Setup flags that belong to features which a test may have taken away.
+struct removable_flags
+{
+    std::uint32_t feature;
+    unsigned flags;
+};
+
+constexpr std::array<removable_flags, 6> removable{{
+    // Deferred task work is only for rings with a single issuer.
+    {uring_features::single_issuer, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN},
+    {uring_features::defer_taskrun, IORING_SETUP_DEFER_TASKRUN},
+    {uring_features::coop_taskrun, IORING_SETUP_COOP_TASKRUN},
+    {uring_features::taskrun_flag, IORING_SETUP_TASKRUN_FLAG},
+    {uring_features::submit_all, IORING_SETUP_SUBMIT_ALL},
+    {uring_features::clamp, IORING_SETUP_CLAMP},
+}};
+
+unsigned allowed_flags(unsigned flags, std::uint32_t without) noexcept
+{
+    for (const auto& each : removable)
+    {
+        if ((without & each.feature) != 0)
+        {
+            flags &= ~each.flags;
+        }
+    }
+    // Without one of the kinds of cooperative task work the flag is refused.
+    constexpr unsigned cooperative = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN;
+    return (flags & cooperative) != 0 ? flags : flags & ~IORING_SETUP_TASKRUN_FLAG;
+}
+
+/// 0 or the negated errno; `used` becomes the flags of the ring.
+int set_up(io_uring& ring, unsigned entries, std::uint32_t without, unsigned& used)
 {
     int error = -EINVAL;
     for (const unsigned flags : setup_ladder)
     {
+        used = allowed_flags(flags, without);
         for (unsigned size = entries; size >= entries_min || size == entries; size /= 2)
         {
             io_uring_params parameters{};
-            parameters.flags = flags;
+            parameters.flags = used;
             parameters.cq_entries = size * limits::completions_per_entry;
             error = io_uring_queue_init_params(size, &ring, &parameters);
             if (error != -ENOMEM)
@@ -95,6 +129,11 @@ void close_both(int first, int second) noexcept
     }
 }
 
+std::uint32_t missing(const backend_options& options) noexcept
+{
+    return options.uring_seam == nullptr ? 0 : options.uring_seam->without;
+}
+
 class uring_backend final : public backend
 {
 public:
@@ -123,12 +162,14 @@ public:
         io_uring ring{};
         const unsigned entries =
             options_.ring_entries != 0 ? options_.ring_entries : limits::ring_entries_default;
-        if (const int error = set_up(ring, entries); error < 0)
+        unsigned used = 0;
+        if (const int error = set_up(ring, entries, missing(options_), used); error < 0)
         {
             close_both(event_fd, idle_event_fd);
             return fail(error_from_kernel(error));
         }
-        return std::make_unique<uring_driver>(ring, event_fd, idle_event_fd, options_.file_pool);
+        return std::make_unique<uring_driver>(
+            uring_driver::parts{ring, used, event_fd, idle_event_fd}, options_, notes());
     }
 
 private:
@@ -142,7 +183,8 @@ result<std::unique_ptr<backend>> make_uring_backend(const backend_options& optio
 {
     // A ring of its own for the question: whether the kernel has, allows and masters it.
     io_uring ring{};
-    int error = set_up(ring, entries_min);
+    unsigned used = 0;
+    int error = set_up(ring, entries_min, missing(options), used);
     if (error >= 0)
     {
         error = check_abilities(ring);

@@ -3,6 +3,7 @@
 
 #include "driver/kernel_handoff.hpp"
 #include "driver/uring/prepare.hpp"
+#include "limits.hpp"
 
 #include <blitzio/io/detail/runtime_access.hpp>
 
@@ -17,9 +18,6 @@ namespace blitzio::detail
 
 namespace
 {
-
-/// An operation that the file pool has.
-constexpr std::uint8_t offloaded = 1;
 
 void wake_owner(void* context) noexcept
 {
@@ -51,11 +49,17 @@ bool is_interruption(int result) noexcept
 
 } // namespace
 
-uring_driver::uring_driver(io_uring ring, int event_fd, int idle_event_fd,
-                           blocking_pool* file_pool) noexcept
-    : ring_(ring), event_fd_(event_fd), idle_event_fd_(idle_event_fd),
-      offload_(file_pool, &wake_owner, this)
+uring_driver::uring_driver(const parts& taken, const backend_options& options,
+                           driver_notes& notes) noexcept
+    : ring_(taken.ring), notes_(notes), seam_(options.uring_seam),
+      without_(seam_ == nullptr ? 0 : seam_->without), event_fd_(taken.event_fd),
+      idle_event_fd_(taken.idle_event_fd), buffers_(options.read_buffers),
+      slabs_(options.read_buffers.pool, has(uring_features::registered_buffers)),
+      offload_(options.file_pool, &wake_owner, this)
 {
+    const unsigned flags = taken.setup_flags;
+    defers_silently_ =
+        (flags & IORING_SETUP_DEFER_TASKRUN) != 0 && (flags & IORING_SETUP_TASKRUN_FLAG) == 0;
 }
 
 uring_driver::~uring_driver()
@@ -75,10 +79,13 @@ void uring_driver::start() noexcept
         fail_ring("the ring cannot be enabled", -result);
     }
     // Saves a descriptor look-up for each entry into the kernel; fine without.
-    static_cast<void>(io_uring_register_ring_fd(&ring_));
+    if (has(uring_features::registered_ring))
+    {
+        static_cast<void>(io_uring_register_ring_fd(&ring_));
+    }
 #if defined(IORING_FEAT_NO_IOWAIT)
     // Sleeping for sockets must not look like waiting for a disk.
-    if ((ring_.features & IORING_FEAT_NO_IOWAIT) != 0)
+    if (has(uring_features::no_iowait) && (ring_.features & IORING_FEAT_NO_IOWAIT) != 0)
     {
         static_cast<void>(io_uring_set_iowait(&ring_, false));
     }
@@ -86,32 +93,62 @@ void uring_driver::start() noexcept
     arm_wake();
 }
 
-io_uring_sqe& uring_driver::next_entry() noexcept
+/// Submits what is queued, as io_uring_submit().
+int uring_driver::hand_over() noexcept
+{
+    if (seam_ != nullptr && seam_->before_submission != nullptr) [[unlikely]]
+    {
+        if (const int refused = seam_->before_submission(seam_->context); refused < 0)
+        {
+            return refused;
+        }
+    }
+    count_entry();
+    return io_uring_submit(&ring_);
+}
+
+io_uring_sqe* uring_driver::next_entry() noexcept
 {
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    while (entry == nullptr)
+    for (unsigned refusals = 0; entry == nullptr; ++refusals)
     {
-        count_entry();
-        const int result = io_uring_submit(&ring_);
+        if (refusals == limits::refused_submissions_max)
+        {
+            return nullptr;
+        }
+        const int result = hand_over();
         if (!is_harmless(result))
         {
             fail_ring("submission failed", -result);
         }
         if (result == -EBUSY || result == -EAGAIN)
         {
-            // The kernel wants its completions to be made first; they stay in the ring for reap().
+            // The kernel holds completions that did not fit into the ring and takes nothing before
+            // they are out. They are handed to the worker with the next turn.
             static_cast<void>(io_uring_get_events(&ring_));
+            reap_into(early_);
         }
         entry = io_uring_get_sqe(&ring_);
     }
-    return *entry;
+    return entry;
 }
 
 void uring_driver::arm_wake() noexcept
 {
-    io_uring_sqe& entry = next_entry();
-    io_uring_prep_poll_multishot(&entry, event_fd_, POLLIN);
-    io_uring_sqe_set_data64(&entry, static_cast<std::uint64_t>(tag::wake));
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr)
+    {
+        return; // wait() does not sleep without it
+    }
+    if (has(uring_features::multishot_poll))
+    {
+        io_uring_prep_poll_multishot(entry, event_fd_, POLLIN);
+    }
+    else
+    {
+        io_uring_prep_poll_add(entry, event_fd_, POLLIN);
+    }
+    io_uring_sqe_set_data64(entry, static_cast<std::uint64_t>(tag::wake));
     wake_armed_ = true;
 }
 
@@ -128,6 +165,14 @@ struct statx* uring_driver::take_status_buffer()
     return buffer;
 }
 
+void uring_driver::give_back_status(op& operation) noexcept
+{
+    if (operation.kind == op_kind::stat)
+    {
+        free_status_buffers_.push_back(static_cast<struct statx*>(operation.driver_data));
+    }
+}
+
 bool uring_driver::submit(op& operation) noexcept
 {
     in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -141,17 +186,64 @@ bool uring_driver::submit(op& operation) noexcept
         in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         return true;
     }
-    operation.driver_flags = 0;
-    struct statx* status = nullptr;
-    if (operation.kind == op_kind::stat)
+    operation.driver_flags = in_ring;
+    bool is_over = false;
+    if (operation.kind == op_kind::recv_leased)
     {
-        status = take_status_buffer();
-        operation.driver_data = status;
+        is_over = submit_leased(operation);
     }
-    io_uring_sqe& entry = next_entry();
-    uring::prepare(operation, entry, status);
-    io_uring_sqe_set_data64(&entry, reinterpret_cast<std::uint64_t>(&operation));
-    return false;
+    else
+    {
+        if (operation.kind == op_kind::stat)
+        {
+            operation.driver_data = take_status_buffer();
+        }
+        is_over = !submit_to_ring(operation);
+        if (is_over)
+        {
+            give_back_status(operation);
+        }
+    }
+    if (is_over)
+    {
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    }
+    return is_over;
+}
+
+/// False: the queue takes no more; operation.result says so.
+bool uring_driver::submit_to_ring(op& operation) noexcept
+{
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr)
+    {
+        operation.result = -EBUSY;
+        return false;
+    }
+    uring::prepare(operation, *entry, static_cast<struct statx*>(operation.driver_data));
+    if (operation.pool_slab != 0)
+    {
+        prepare_transfer(operation, *entry);
+    }
+    if (!has(uring_features::poll_first) && operation.kind == op_kind::recv)
+    {
+        entry->ioprio = 0;
+    }
+    io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation));
+    return true;
+}
+
+/// A transfer between a file and memory of the pool, which the ring may know.
+void uring_driver::prepare_transfer(op& operation, io_uring_sqe& entry) noexcept
+{
+    const std::uint32_t slab = operation.pool_slab - 1u;
+    if ((operation.kind == op_kind::read_at || operation.kind == op_kind::write_at) &&
+        slabs_.ensure(ring_, slab, notes_))
+    {
+        entry.opcode =
+            operation.kind == op_kind::read_at ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        entry.buf_index = static_cast<__u16>(slab);
+    }
 }
 
 void uring_driver::cancel(op& operation, ready_list& ready) noexcept
@@ -175,10 +267,15 @@ void uring_driver::cancel(op& operation, ready_list& ready) noexcept
     }
     // The operation cannot end before this request's own completion has come, so its address in
     // the request cannot belong to another one by then.
-    io_uring_sqe& entry = next_entry();
-    io_uring_prep_cancel64(&entry, reinterpret_cast<std::uint64_t>(&operation), 0);
-    io_uring_sqe_set_data64(&entry, reinterpret_cast<std::uint64_t>(&operation) |
-                                        static_cast<std::uint64_t>(tag::cancel));
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr)
+    {
+        starved_cancels_.push(operation.cancel_node);
+        return;
+    }
+    io_uring_prep_cancel64(entry, reinterpret_cast<std::uint64_t>(&operation), 0);
+    io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation) |
+                                       static_cast<std::uint64_t>(tag::cancel));
 }
 
 void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags,
@@ -188,6 +285,12 @@ void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result, s
     if (kind == tag::wake)
     {
         wake_armed_ = (flags & IORING_CQE_F_MORE) != 0;
+        if (!wake_armed_)
+        {
+            // The next poll would find what this one has told.
+            std::uint64_t count = 0;
+            static_cast<void>(::read(event_fd_, &count, sizeof count));
+        }
         return;
     }
     auto& operation = *reinterpret_cast<op*>(user_data & ~tag_mask);
@@ -196,27 +299,72 @@ void uring_driver::on_completion(std::uint64_t user_data, std::int32_t result, s
         cancel_finish(operation, ready);
         return;
     }
-    in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    struct statx* status = nullptr;
-    if (operation.kind == op_kind::stat)
+    if (seam_ != nullptr && seam_->on_result != nullptr) [[unlikely]]
     {
-        status = static_cast<struct statx*>(operation.driver_data);
-        free_status_buffers_.push_back(status);
+        result = seam_->on_result(seam_->context, uring::opcode_of(operation.kind), result);
     }
-    if (operation.kind == op_kind::recv)
+    if (is_interruption(result))
+    {
+        if (operation.cancellable && operation.state.is_cancel_requested())
+        {
+            result = -ECANCELED;
+        }
+        else if (operation.kind != op_kind::connect && operation.kind != op_kind::close)
+        {
+            repeats_.push(operation);
+            return;
+        }
+        else
+        {
+            // A closed descriptor is gone; a connection goes on being made, and asking for it
+            // again would only yield EALREADY.
+            result = operation.kind == op_kind::close ? 0 : -EINTR;
+        }
+    }
+    if (operation.kind == op_kind::recv_leased)
+    {
+        on_leased(operation, result, flags, ready);
+        return;
+    }
+    const bool is_file_transfer =
+        operation.kind == op_kind::read_at || operation.kind == op_kind::write_at;
+    if (result == -EAGAIN && is_file_transfer)
+    {
+        // A file opened with O_NONBLOCK on a file system that cannot promise not to wait: the ring
+        // gives up there, a thread does not.
+        wait_on_thread(operation, ready);
+        return;
+    }
+    const auto* const status = static_cast<const struct statx*>(operation.driver_data);
+    give_back_status(operation);
+    if (operation.kind == op_kind::recv && has(uring_features::socket_nonempty))
     {
         // What the kernel knows about the next read of this socket.
         operation.expect_wait = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
     }
-    if (is_interruption(result))
-    {
-        const bool cancelled = operation.cancellable && operation.state.is_cancel_requested();
-        result = cancelled ? -ECANCELED : -EINTR;
-    }
-    finish(operation, uring::conclude(operation, result, status), ready);
+    complete(operation, uring::conclude(operation, result, status), ready);
 }
 
-void uring_driver::reap(ready_list& ready) noexcept
+void uring_driver::wait_on_thread(op& operation, ready_list& ready) noexcept
+{
+    operation.driver_flags = offloaded;
+    if (operation.cancellable && operation.state.is_cancel_requested())
+    {
+        complete(operation, -ECANCELED, ready);
+    }
+    else if (!offload_.start(operation))
+    {
+        complete(operation, operation.result, ready);
+    }
+}
+
+void uring_driver::complete(op& operation, std::int32_t result, ready_list& ready) noexcept
+{
+    in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    finish(operation, result, ready);
+}
+
+void uring_driver::reap_into(ready_list& ready) noexcept
 {
     unsigned head = 0;
     unsigned count = 0;
@@ -227,6 +375,25 @@ void uring_driver::reap(ready_list& ready) noexcept
         ++count;
     }
     io_uring_cq_advance(&ring_, count);
+}
+
+void uring_driver::reap(ready_list& ready) noexcept
+{
+    take_early(ready);
+    reap_into(ready);
+    if (!repeats_.empty() || !starved_cancels_.empty())
+    {
+        submit_again(ready);
+        take_early(ready);
+    }
+}
+
+void uring_driver::take_early(ready_list& ready) noexcept
+{
+    while (runnable* const item = early_.pop())
+    {
+        ready.push(*item);
+    }
 }
 
 void uring_driver::collect_offloaded(ready_list& ready) noexcept
@@ -244,7 +411,8 @@ bool uring_driver::has_work() const noexcept
     return io_uring_sq_ready(&ring_) != 0 || io_uring_cq_ready(&ring_) != 0 ||
            (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
                0 ||
-           offload_.has_results();
+           offload_.has_results() || !early_.empty() || !repeats_.empty() ||
+           !starved_cancels_.empty() || (defers_silently_ && in_flight() != 0);
 }
 
 std::uint64_t uring_driver::in_flight() const noexcept
@@ -257,6 +425,10 @@ void uring_driver::poll(ready_list& ready) noexcept
     if (!wake_armed_)
     {
         arm_wake();
+    }
+    if (provided_.is_ready())
+    {
+        provided_.restock();
     }
     count_entry();
     const int result = io_uring_submit_and_get_events(&ring_);
@@ -278,7 +450,7 @@ bool uring_driver::announce_sleep(sleep_state where) noexcept
 
 void uring_driver::sleep_in_ring(std::optional<std::chrono::nanoseconds> timeout) noexcept
 {
-    if (!announce_sleep(sleep_state::in_ring))
+    if (!announce_sleep(sleep_state::in_uring))
     {
         timeout = std::chrono::nanoseconds(0);
     }
@@ -320,6 +492,14 @@ void uring_driver::wait(ready_list& ready, std::optional<std::chrono::nanosecond
     {
         arm_wake();
     }
+    if (provided_.is_ready())
+    {
+        provided_.restock();
+    }
+    if (!wake_armed_ || !early_.empty() || !repeats_.empty() || !starved_cancels_.empty())
+    {
+        timeout = std::chrono::nanoseconds(0);
+    }
     const bool offload_waits = offload_.in_flight() != 0;
     if (offload_waits && !offload_.prepare_wait())
     {
@@ -355,7 +535,7 @@ void uring_driver::wake() noexcept
         return;
     }
     // The owner may have woken for another reason meanwhile; then its next sleep is cut short once.
-    const int fd = before == sleep_state::in_ring ? event_fd_ : idle_event_fd_;
+    const int fd = before == sleep_state::in_uring ? event_fd_ : idle_event_fd_;
     const std::uint64_t one = 1;
     while (::write(fd, &one, sizeof one) < 0 && errno == EINTR)
     {

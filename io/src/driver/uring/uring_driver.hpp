@@ -8,8 +8,14 @@
 // Thread rule: owner thread only, except wake(), kernel_entries() and construction.
 #pragma once
 
+#include "driver/backend.hpp"
 #include "driver/blocking_offload.hpp"
 #include "driver/driver.hpp"
+#include "driver/notes.hpp"
+#include "driver/uring/provided_buffers.hpp"
+#include "driver/uring/registered_slabs.hpp"
+#include "driver/uring/uring_features.hpp"
+#include "memory/worker_buffers.hpp"
 
 #include <liburing.h>
 #include <sys/stat.h>
@@ -25,8 +31,17 @@ namespace blitzio::detail
 class uring_driver final : public driver
 {
 public:
-    /// Takes over a ring that was set up disabled.
-    uring_driver(io_uring ring, int event_fd, int idle_event_fd, blocking_pool* file_pool) noexcept;
+    struct parts
+    {
+        /// Set up disabled, with `setup_flags`.
+        io_uring ring;
+        unsigned setup_flags;
+        int event_fd;
+        int idle_event_fd;
+    };
+
+    /// Takes over the parts. `notes` and a seam outlive the driver.
+    uring_driver(const parts& taken, const backend_options& options, driver_notes& notes) noexcept;
     ~uring_driver() override;
 
     void start() noexcept override;
@@ -37,6 +52,10 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    [[nodiscard]] read_buffer_counters read_buffers() const noexcept override
+    {
+        return buffers_.counters();
+    }
     [[nodiscard]] std::uint64_t kernel_entries() const noexcept override
     {
         return entries_.load(std::memory_order_relaxed);
@@ -52,23 +71,47 @@ private:
     };
     static constexpr std::uint64_t tag_mask = 7;
 
+    // What op::driver_flags says: where the operation is.
+    static constexpr std::uint8_t in_ring = 0;
+    static constexpr std::uint8_t offloaded = 1; // the file pool has it
+    static constexpr std::uint8_t selecting = 2; // a leased read: the kernel chooses the buffer
+    static constexpr std::uint8_t polling = 3;   // a leased read that waits for readiness
+
     /// Where the owner sleeps, and whether it has been told not to. One word, so that a wake-up
     /// costs a system call only if the owner sleeps, and then exactly one.
     enum class sleep_state : std::uint32_t
     {
         awake,
         notified, // the next wait() must not sleep
-        in_ring,  // sleeps in io_uring_enter, woken by event_fd_
+        in_uring, // sleeps in io_uring_enter, woken by event_fd_
         in_event, // has nothing in flight and sleeps in a read of idle_event_fd_, which is cheaper
     };
 
-    [[nodiscard]] io_uring_sqe& next_entry() noexcept;
+    [[nodiscard]] bool has(std::uint32_t feature) const noexcept
+    {
+        return (without_ & feature) == 0;
+    }
+    /// Null: the kernel takes no more at the moment, although its completions were taken.
+    [[nodiscard]] io_uring_sqe* next_entry() noexcept;
+    [[nodiscard]] int hand_over() noexcept;
+    [[nodiscard]] bool submit_to_ring(op& operation) noexcept;
+    void prepare_transfer(op& operation, io_uring_sqe& entry) noexcept;
+    void complete(op& operation, std::int32_t result, ready_list& ready) noexcept;
+    void wait_on_thread(op& operation, ready_list& ready) noexcept;
+    void set_up_leases() noexcept;
+    [[nodiscard]] bool submit_leased(op& operation) noexcept;
+    [[nodiscard]] bool poll_for_lease(op& operation) noexcept;
+    void on_leased(op& operation, std::int32_t result, std::uint32_t flags,
+                   ready_list& ready) noexcept;
+    void submit_again(ready_list& ready) noexcept;
+    void take_early(ready_list& ready) noexcept;
     void arm_wake() noexcept;
     void sleep_in_ring(std::optional<std::chrono::nanoseconds> timeout) noexcept;
     void sleep_in_event() noexcept;
     /// True: sleep there; false: notified before.
     [[nodiscard]] bool announce_sleep(sleep_state where) noexcept;
     void reap(ready_list& ready) noexcept;
+    void reap_into(ready_list& ready) noexcept;
     void on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags,
                        ready_list& ready) noexcept;
     void collect_offloaded(ready_list& ready) noexcept;
@@ -77,8 +120,16 @@ private:
         entries_.store(entries_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
     [[nodiscard]] struct statx* take_status_buffer();
+    void give_back_status(op& operation) noexcept;
 
     io_uring ring_;
+    driver_notes& notes_;
+    uring_test_seam* const seam_;
+    /// uring_features that are missing.
+    std::uint32_t without_;
+    /// The kernel defers work until it is entered and says nothing about it.
+    bool defers_silently_ = false;
+    bool has_set_up_leases_ = false;
     /// Polled by the ring. Never read back: each write is an event of its own.
     const int event_fd_;
     const int idle_event_fd_;
@@ -86,6 +137,15 @@ private:
     std::atomic<sleep_state> sleep_state_{sleep_state::awake};
     std::atomic<std::uint64_t> in_flight_{0};
     std::atomic<std::uint64_t> entries_{0};
+    worker_buffers buffers_;
+    provided_buffers provided_;
+    registered_slabs slabs_;
+    /// Operations to be submitted once more.
+    ready_list repeats_;
+    /// Cancel nodes of operations whose cancel request found the queue full.
+    ready_list starved_cancels_;
+    /// Taken out of the ring to make room while something was submitted.
+    ready_list early_;
     blocking_offload offload_;
     std::vector<std::unique_ptr<struct statx>> status_buffers_;
     std::vector<struct statx*> free_status_buffers_;

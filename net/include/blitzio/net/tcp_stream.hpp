@@ -70,6 +70,18 @@ public:
         return {state_, buffer};
     }
 
+    /// Waits until at least one byte is there and gives it in a buffer that is chosen only then, so
+    /// that a connection that waits holds none: result<leased_buffer>, empty when the peer has
+    /// ended its side. It has at most runtime_config::read_buffer_bytes, and at most `length_max`
+    /// unless that is 0. Keep the lease for as short as you can: a worker has a limited number
+    /// (read_buffers_max), then the runtime's pool is used, and when that has reached its limit,
+    /// too, the result is no_buffer_space; nothing is lost by that, and the read can be repeated.
+    /// No allocation but for the first one of each worker, and of a pool that grows.
+    [[nodiscard]] detail::read_leased_operation read_leased(std::size_t length_max = 0) noexcept
+    {
+        return {state_, length_max};
+    }
+
     /// Fills the buffer: result<void>. io_errc::end_of_stream when the peer ends before that; after
     /// an error it is not known how much of the buffer was filled. No allocation.
     [[nodiscard]] detail::read_exactly_operation read_exactly(std::span<std::byte> buffer) noexcept

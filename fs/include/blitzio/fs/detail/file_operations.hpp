@@ -4,12 +4,15 @@
 
 #include <blitzio/fs/detail/path_operations.hpp>
 #include <blitzio/fs/types.hpp>
+#include <blitzio/io/buffer_pool.hpp>
 #include <blitzio/io/detail/descriptor.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/repeated_operation.hpp>
+#include <blitzio/io/detail/runtime_access.hpp>
 #include <blitzio/io/result.hpp>
 
 #include <algorithm>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -79,6 +82,43 @@ public:
         }
         return static_cast<std::size_t>(outcome);
     }
+};
+
+/// Between a file and memory of a pool, which a driver may know already.
+class leased_transfer_operation : public transfer_operation
+{
+public:
+    leased_transfer_operation(blitzio::detail::op_kind kind, int fd, std::uint64_t offset,
+                              leased_buffer* buffer, std::span<const std::byte> bytes) noexcept
+        : transfer_operation(kind, fd, offset, bytes), buffer_(buffer)
+    {
+    }
+
+    [[nodiscard]] bool start(const task_env& env, blitzio::detail::waiter who) noexcept
+    {
+        op_.pool_slab = blitzio::detail::pool_slab_of(blitzio::detail::buffers_of(*env.runtime),
+                                                      buffer_->lease());
+        return transfer_operation::start(env, who);
+    }
+
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept
+    {
+        return start(awaiting.promise().env(), blitzio::detail::waiter::of(awaiting));
+    }
+
+    result<std::size_t> await_resume() noexcept
+    {
+        const auto moved = transfer_operation::await_resume();
+        if (op_.kind != blitzio::detail::op_kind::write_at && moved)
+        {
+            buffer_->resize(*moved);
+        }
+        return moved;
+    }
+
+private:
+    leased_buffer* buffer_;
 };
 
 class transfer_all_operation : public blitzio::detail::repeated_operation<transfer_all_operation>

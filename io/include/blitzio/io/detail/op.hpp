@@ -4,6 +4,7 @@
 // waiter is continued. Only `state` may be touched by others in between.
 #pragma once
 
+#include <blitzio/io/detail/buffer_lease.hpp>
 #include <blitzio/io/detail/file_types.hpp>
 #include <blitzio/io/detail/op_state.hpp>
 #include <blitzio/io/detail/runnable.hpp>
@@ -26,6 +27,7 @@ enum class op_kind : std::uint8_t
     accept,         // args.peer (may be null) receives the peer; result: descriptor
     connect,        // args.peer is the target; result 0
     recv,           // args.transfer; result: bytes, 0 = end of stream
+    recv_leased,    // args.lease; result: bytes, and then *out holds the buffer they are in
     send,           // args.transfer; result: bytes; never raises SIGPIPE
     read,           // args.transfer at the descriptor's position (pipes, terminals)
     write,          // likewise
@@ -79,6 +81,9 @@ struct op : runnable
     std::uint8_t driver_flags = 0;
     /// Hint from the caller, for recv: the last one drained the socket, so polling first is cheaper.
     bool expect_wait = false;
+    /// For read_at and write_at: one more than the number of the runtime's pool's slab that the
+    /// memory lies in; 0 for memory of the program. Drivers may make use of it or not.
+    std::uint16_t pool_slab = 0;
     int fd = no_descriptor;
     /// Kernel style: >= 0 is the result, < 0 the negated errno.
     std::int32_t result = 0;
@@ -97,6 +102,14 @@ struct op : runnable
             std::size_t length;
             std::uint64_t offset;
         } transfer;
+        struct
+        {
+            /// Means something only after a result above 0; whoever takes that result gives the
+            /// buffer back.
+            buffer_lease* out;
+            /// Bytes at the most; 0: as many as the buffer holds.
+            std::size_t length;
+        } lease;
         struct
         {
             socket_address* address;
@@ -139,11 +152,23 @@ struct op : runnable
     void* driver_data = nullptr;
 
     op() noexcept = default;
+
+    /// The operation whose cancel_node this is.
+    [[nodiscard]] static op& of_cancel_node(runnable& node) noexcept
+    {
+        // offsetof is conditionally supported for non-standard-layout types; clang and GCC do.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+        return *reinterpret_cast<op*>(reinterpret_cast<std::byte*>(&node) -
+                                      offsetof(op, cancel_node));
+#pragma GCC diagnostic pop
+    }
     op& operator=(const op&) = delete;
 
     /// Only for operations that have not been started: a combinator takes over what is asked for.
     op(op&& other) noexcept
-        : kind(other.kind), expect_wait(other.expect_wait), fd(other.fd), args(other.args)
+        : kind(other.kind), expect_wait(other.expect_wait), pool_slab(other.pool_slab),
+          fd(other.fd), args(other.args)
     {
     }
 };

@@ -14,6 +14,11 @@
 #include <cstdint>
 #include <exception>
 
+namespace blitzio
+{
+class buffer_pool;
+} // namespace blitzio
+
 namespace blitzio::detail
 {
 
@@ -40,6 +45,8 @@ void come_home_last(const task_env& env, waiter who) noexcept;
 /// suspend, which gives others their turn.
 [[nodiscard]] bool run_now_if_next(runtime_core& runtime, runnable& item) noexcept;
 
+/// The runtime's buffers for everybody.
+[[nodiscard]] buffer_pool& buffers_of(runtime_core& runtime) noexcept;
 [[nodiscard]] system& system_of(runtime_core& runtime) noexcept;
 [[nodiscard]] std::chrono::nanoseconds now(runtime_core& runtime) noexcept;
 

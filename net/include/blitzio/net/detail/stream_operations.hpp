@@ -2,6 +2,7 @@
 // Thread rule: started on a worker; a read and a write of one stream may be in flight together.
 #pragma once
 
+#include <blitzio/io/buffer_pool.hpp>
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/repeated_operation.hpp>
@@ -84,6 +85,68 @@ public:
 private:
     stream_state* stream_;
     std::span<std::byte> buffer_;
+};
+
+class read_leased_operation : public blitzio::detail::driver_operation<read_leased_operation>
+{
+    using base = blitzio::detail::driver_operation<read_leased_operation>;
+
+public:
+    read_leased_operation(stream_state& stream, std::size_t length) noexcept
+        : base(blitzio::detail::op_kind::recv_leased), stream_(&stream), length_(length)
+    {
+    }
+
+    read_leased_operation(read_leased_operation&& other) noexcept
+        : base(std::move(other)), stream_(other.stream_), length_(other.length_)
+    {
+    }
+
+    ~read_leased_operation()
+    {
+        // A buffer that came and that nobody has asked for.
+        if (op_.result > 0)
+        {
+            leased_buffer(lease_, 0).release();
+        }
+    }
+
+    [[nodiscard]] bool start(const task_env& env, blitzio::detail::waiter who) noexcept
+    {
+        BLITZIO_ASSERT(!stream_->reading);
+        stream_->reading = true;
+        if (!stream_->socket.is_open())
+        {
+            op_.result = kernel_error(std::errc::bad_file_descriptor);
+            return false;
+        }
+        op_.fd = stream_->socket.get();
+        op_.expect_wait = stream_->drained;
+        op_.args.lease = {&lease_, length_};
+        return base::start(env, who);
+    }
+
+    result<leased_buffer> finish(std::int32_t outcome) noexcept
+    {
+        stream_->reading = false;
+        op_.result = 0;
+        if (outcome < 0)
+        {
+            return fail(blitzio::detail::error_from_kernel(outcome));
+        }
+        if (outcome == 0)
+        {
+            return leased_buffer();
+        }
+        const auto received = static_cast<std::size_t>(outcome);
+        stream_->drained = received < lease_.capacity && received != length_;
+        return leased_buffer(lease_, received);
+    }
+
+private:
+    stream_state* stream_;
+    std::size_t length_;
+    blitzio::detail::buffer_lease lease_;
 };
 
 class write_some_operation : public blitzio::detail::driver_operation<write_some_operation>
