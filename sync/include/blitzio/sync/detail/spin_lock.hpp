@@ -16,12 +16,15 @@
 namespace blitzio::detail
 {
 
-class spin_lock
+// Invariant: locked_ is true exactly while one thread is between lock() and unlock(). The exchange
+// gives `false` to one thread only, and only after an unlock() whose stores it thereby sees.
+template <class Atomics = std_atomics>
+class basic_spin_lock
 {
 public:
-    spin_lock() noexcept = default;
-    spin_lock(const spin_lock&) = delete;
-    spin_lock& operator=(const spin_lock&) = delete;
+    basic_spin_lock() noexcept = default;
+    basic_spin_lock(const basic_spin_lock&) = delete;
+    basic_spin_lock& operator=(const basic_spin_lock&) = delete;
 
     void lock() noexcept
     {
@@ -32,7 +35,7 @@ public:
             // Reading spares the holder the loss of its cache line.
             while (locked_.load(std::memory_order_relaxed))
             {
-                std_atomics::back_off(round++);
+                Atomics::back_off(round++);
             }
         }
     }
@@ -44,14 +47,17 @@ public:
     }
 
 private:
-    std::atomic<bool> locked_{false};
+    typename Atomics::template atomic<bool> locked_{false};
 };
 
-/// Holds a spin_lock for as long as it lives.
+using spin_lock = basic_spin_lock<>;
+
+/// Holds a spin lock for as long as it lives.
+template <class Lock = spin_lock>
 class [[nodiscard]] spin_guard
 {
 public:
-    explicit spin_guard(spin_lock& held) noexcept : held_(held)
+    explicit spin_guard(Lock& held) noexcept : held_(held)
     {
         held_.lock();
     }
@@ -65,7 +71,7 @@ public:
     }
 
 private:
-    spin_lock& held_;
+    Lock& held_;
 };
 
 } // namespace blitzio::detail
