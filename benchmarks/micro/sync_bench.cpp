@@ -91,27 +91,94 @@ void oneshot_create_send_receive(benchmark::State& state)
 }
 BENCHMARK(oneshot_create_send_receive)->Arg(1)->UseRealTime();
 
-void channel_send_receive_in_one_task(benchmark::State& state)
+void shared_mutex_uncontended(benchmark::State& state)
 {
-    auto [sender, receiver] = sync::channel<std::int64_t>(64);
-    measure(state, [&, &to = sender, &from = receiver]() -> task<void> {
+    sync::shared_mutex lock;
+    measure(state, [&]() -> task<void> {
         for (std::int64_t turn = 0; turn < batch; ++turn)
         {
-            auto sent = co_await to.send(turn);
-            auto value = co_await from.receive();
+            auto held = co_await lock.lock_shared();
+            benchmark::DoNotOptimize(held);
+        }
+    });
+}
+BENCHMARK(shared_mutex_uncontended)->Arg(1)->UseRealTime();
+
+template <class Ends>
+void send_receive_in_one_task(benchmark::State& state, Ends ends)
+{
+    measure(state, [&]() -> task<void> {
+        for (std::int64_t turn = 0; turn < batch; ++turn)
+        {
+            auto sent = co_await ends.sender.send(turn);
+            auto value = co_await ends.receiver.receive();
             benchmark::DoNotOptimize(sent);
             benchmark::DoNotOptimize(value);
         }
     });
 }
+
+void channel_send_receive_in_one_task(benchmark::State& state)
+{
+    send_receive_in_one_task(state, sync::channel<std::int64_t>(64));
+}
 BENCHMARK(channel_send_receive_in_one_task)->Arg(1)->UseRealTime();
 
+void spsc_send_receive_in_one_task(benchmark::State& state)
+{
+    send_receive_in_one_task(state, sync::spsc<std::int64_t>(64));
+}
+BENCHMARK(spsc_send_receive_in_one_task)->Arg(1)->UseRealTime();
+
+void unbounded_send_receive_in_one_task(benchmark::State& state)
+{
+    auto ends = sync::unbounded_channel<std::int64_t>();
+    measure(state, [&]() -> task<void> {
+        for (std::int64_t turn = 0; turn < batch; ++turn)
+        {
+            benchmark::DoNotOptimize(ends.sender.send(turn));
+            auto value = co_await ends.receiver.receive();
+            benchmark::DoNotOptimize(value);
+        }
+    });
+}
+BENCHMARK(unbounded_send_receive_in_one_task)->Arg(1)->UseRealTime();
+
+void broadcast_send_receive_in_one_task(benchmark::State& state)
+{
+    auto ends = sync::broadcast<std::int64_t>(64);
+    measure(state, [&]() -> task<void> {
+        for (std::int64_t turn = 0; turn < batch; ++turn)
+        {
+            benchmark::DoNotOptimize(ends.sender.send(turn));
+            auto value = co_await ends.receiver.receive();
+            benchmark::DoNotOptimize(value);
+        }
+    });
+}
+BENCHMARK(broadcast_send_receive_in_one_task)->Arg(1)->UseRealTime();
+
+void watch_send_changed_borrow_in_one_task(benchmark::State& state)
+{
+    auto ends = sync::watch<std::int64_t>(0);
+    measure(state, [&]() -> task<void> {
+        for (std::int64_t turn = 0; turn < batch; ++turn)
+        {
+            benchmark::DoNotOptimize(ends.sender.send(turn));
+            auto changed = co_await ends.receiver.changed();
+            benchmark::DoNotOptimize(changed);
+            auto value = *ends.receiver.borrow();
+            benchmark::DoNotOptimize(value);
+        }
+    });
+}
+BENCHMARK(watch_send_changed_borrow_in_one_task)->Arg(1)->UseRealTime();
+
 /// One item is a round trip: two messages, two suspensions, two wake-ups. Both sides are spawned.
-void channel_ping_pong(benchmark::State& state)
+template <class Ends>
+void ping_pong(benchmark::State& state, Ends there, Ends back)
 {
     auto rt = make_runtime(state);
-    auto there = sync::channel<std::int64_t>(1);
-    auto back = sync::channel<std::int64_t>(1);
     for (auto _ : state)
     {
         auto echo = rt.spawn([&]() -> task<void> {
@@ -133,16 +200,54 @@ void channel_ping_pong(benchmark::State& state)
     }
     state.SetItemsProcessed(state.iterations() * batch);
 }
+
+void channel_ping_pong(benchmark::State& state)
+{
+    ping_pong(state, sync::channel<std::int64_t>(1), sync::channel<std::int64_t>(1));
+}
 BENCHMARK(channel_ping_pong)->Arg(1)->Arg(2)->UseRealTime();
+
+void spsc_ping_pong(benchmark::State& state)
+{
+    ping_pong(state, sync::spsc<std::int64_t>(1), sync::spsc<std::int64_t>(1));
+}
+BENCHMARK(spsc_ping_pong)->Arg(1)->Arg(2)->UseRealTime();
+
+/// One item is a round trip of two notifications.
+void notify_ping_pong(benchmark::State& state)
+{
+    auto rt = make_runtime(state);
+    sync::notify there;
+    sync::notify back;
+    for (auto _ : state)
+    {
+        auto echo = rt.spawn([&]() -> task<void> {
+            for (std::int64_t turn = 0; turn < batch; ++turn)
+            {
+                benchmark::DoNotOptimize(co_await there.wait());
+                back.notify_one();
+            }
+        });
+        rt.block_on([&]() -> task<void> {
+            for (std::int64_t turn = 0; turn < batch; ++turn)
+            {
+                there.notify_one();
+                benchmark::DoNotOptimize(co_await back.wait());
+            }
+            co_await std::move(echo);
+        });
+    }
+    state.SetItemsProcessed(state.iterations() * batch);
+}
+BENCHMARK(notify_ping_pong)->Arg(1)->Arg(2)->UseRealTime();
 
 /// One item is a value that goes from a sender to a receiver; as many of each as the second argument
 /// says.
-void channel_throughput(benchmark::State& state)
+template <class Ends>
+void throughput(benchmark::State& state, std::int64_t pairs, Ends ends)
 {
-    const auto pairs = state.range(1);
     const auto per_task = batch / pairs;
     auto rt = make_runtime(state);
-    auto ends = sync::channel<std::int64_t>(64);
     for (auto _ : state)
     {
         for (std::int64_t index = 0; index < pairs; ++index)
@@ -165,11 +270,22 @@ void channel_throughput(benchmark::State& state)
     }
     state.SetItemsProcessed(state.iterations() * per_task * pairs);
 }
+
+void channel_throughput(benchmark::State& state)
+{
+    throughput(state, state.range(1), sync::channel<std::int64_t>(64));
+}
 BENCHMARK(channel_throughput)
     ->Args({1, 1})
     ->Args({1, 4})
     ->Args({2, 1})
     ->Args({2, 4})
     ->UseRealTime();
+
+void spsc_throughput(benchmark::State& state)
+{
+    throughput(state, 1, sync::spsc<std::int64_t>(64));
+}
+BENCHMARK(spsc_throughput)->Arg(1)->Arg(2)->UseRealTime();
 
 } // namespace

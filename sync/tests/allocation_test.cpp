@@ -199,3 +199,134 @@ TEST_CASE("a oneshot takes its memory from the pool of frames and allocates noth
     REQUIRE(counted == 0);
     REQUIRE(right_ones == meter::rounds);
 }
+
+TEST_CASE("waiting for a shared mutex allocates nothing")
+{
+    sync::shared_mutex lock;
+    const auto side = [&](meter* count) -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            if (count != nullptr)
+            {
+                count->round_begins(round);
+            }
+            auto writing = co_await lock.lock();
+            co_await yield();
+            auto reading = writing->downgrade();
+            co_await yield();
+        }
+    };
+    const auto counted =
+        allocations_of([&](meter& count) { return side(&count); }, [&] { return side(nullptr); });
+    REQUIRE(counted == 0);
+}
+
+TEST_CASE("meeting at a barrier allocates nothing")
+{
+    sync::barrier gate(2);
+    unsigned chosen = 0;
+    const auto side = [&](meter* count) -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            if (count != nullptr)
+            {
+                count->round_begins(round);
+            }
+            auto first = co_await gate.arrive_and_wait();
+            chosen += first.value() ? 1 : 0;
+        }
+    };
+    const auto counted =
+        allocations_of([&](meter& count) { return side(&count); }, [&] { return side(nullptr); });
+    REQUIRE(counted == 0);
+    REQUIRE(chosen == meter::rounds);
+}
+
+TEST_CASE("waiting for notifications and conditions allocates nothing")
+{
+    sync::notify bell;
+    sync::mutex lock;
+    sync::condition_variable condition;
+    unsigned turn = 0;
+    const auto side = [&](meter* count, unsigned id) -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            if (count != nullptr)
+            {
+                count->round_begins(round);
+            }
+            auto held = co_await lock.lock();
+            while (turn % 2 != id)
+            {
+                static_cast<void>(co_await condition.wait(*held));
+            }
+            ++turn;
+            condition.notify_one();
+            held->unlock();
+            bell.notify_one();
+            static_cast<void>(co_await bell.wait());
+        }
+    };
+    const auto counted = allocations_of([&](meter& count) { return side(&count, 0); },
+                                        [&] { return side(nullptr, 1); });
+    REQUIRE(counted == 0);
+    REQUIRE(turn == 2 * meter::rounds);
+}
+
+TEST_CASE("spsc and unbounded channels allocate nothing once they are warm")
+{
+    auto there = sync::spsc<unsigned>(1);
+    auto back = sync::unbounded_channel<unsigned>();
+    unsigned right_ones = 0;
+    const auto left = [&](meter& count) -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            count.round_begins(round);
+            static_cast<void>(co_await there.sender.send(round));
+            static_cast<void>(co_await there.sender.send(round));
+            auto value = co_await back.receiver.receive();
+            right_ones += value.value() == 2 * round ? 1 : 0;
+        }
+    };
+    const auto right = [&]() -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            auto first = co_await there.receiver.receive();
+            auto second = co_await there.receiver.receive();
+            static_cast<void>(back.sender.send(first.value() + second.value()));
+        }
+    };
+    const auto counted = allocations_of(left, right);
+    REQUIRE(counted == 0);
+    REQUIRE(right_ones == meter::rounds);
+}
+
+TEST_CASE("broadcast and watch take the memory of values from the pool of frames")
+{
+    if (!frames_are_pooled)
+    {
+        SKIP("with a sanitizer the pool passes every request on");
+    }
+    auto news = sync::broadcast<unsigned>(4);
+    auto latest = sync::watch<unsigned>(0);
+    unsigned heard = 0;
+    const auto left = [&](meter& count) -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            count.round_begins(round);
+            static_cast<void>(news.sender.send(round));
+            static_cast<void>(co_await latest.receiver.changed());
+        }
+    };
+    const auto right = [&]() -> task<void> {
+        for (unsigned round = 0; round < meter::rounds; ++round)
+        {
+            auto value = co_await news.receiver.receive();
+            heard += value.value() == round ? 1 : 0;
+            static_cast<void>(latest.sender.send(round + 1));
+        }
+    };
+    const auto counted = allocations_of(left, right);
+    REQUIRE(counted == 0);
+    REQUIRE(heard == meter::rounds);
+}

@@ -3,9 +3,14 @@
 # makes this fail at configure time instead of silently testing nothing.
 
 # blitzio_add_mutant(<name> <header below io/include/blitzio/io> <text> <replacement>)
-# writes mutants/<name>.hpp with everything in namespace blitzio::mutants::<name>.
+# writes mutants/<name>.hpp with everything in namespace blitzio::mutants::<name>. "sync:<header>" is a header of sync.
 function(blitzio_add_mutant name header from to)
-    set(source "${PROJECT_SOURCE_DIR}/io/include/blitzio/io/${header}")
+    set(module io)
+    if(header MATCHES "^sync:(.*)$")
+        set(module sync)
+        set(header "${CMAKE_MATCH_1}")
+    endif()
+    set(source "${PROJECT_SOURCE_DIR}/${module}/include/blitzio/${module}/${header}")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
     file(READ "${source}" text)
     string(FIND "${text}" "${from}" first)
@@ -184,7 +189,7 @@ blitzio_add_mutant(join_state_waits_for_ever detail/join_state.hpp
         return true;]])
 
 blitzio_add_mutant(spin_lock_enters_without_asking detail/spin_lock.hpp
-    [[locked_.exchange(true, std::memory_order_acquire);)]] [[locked_.load(std::memory_order_acquire);)]])
+    [[locked_.exchange(true, std::memory_order_acquire)]] [[locked_.load(std::memory_order_acquire)]])
 blitzio_add_mutant(spin_lock_never_opens detail/spin_lock.hpp
     [[locked_.store(false, std::memory_order_release);]] [[locked_.store(true, std::memory_order_release);]])
 
@@ -225,3 +230,78 @@ blitzio_add_mutant(return_list_end_forgets detail/return_list.hpp
 # A node does not lead to those that came before it.
 blitzio_add_mutant(return_list_push_loses_chain detail/return_list.hpp
     [[Atomics::store_plain(node.next, seen);]] [[Atomics::store_plain(node.next, nullptr);]])
+
+# The lock is freed over those who wait.
+blitzio_add_mutant(lock_core_frees_over_waiters sync:detail/lock_core.hpp
+    [[if (expected == held &&]] [[if (expected != unlocked &&]])
+# A waiter enters the queue without a mark for the holder.
+blitzio_add_mutant(lock_core_waits_unmarked sync:detail/lock_core.hpp
+    [[is_free ? held : held | waited_bit]] [[held]])
+# The mark stays although the last waiter was withdrawn.
+blitzio_add_mutant(lock_core_mark_stays sync:detail/lock_core.hpp
+    [[        note_removal();
+        return true;]] [[        return true;]])
+# The mark goes although somebody still waits.
+blitzio_add_mutant(lock_core_mark_goes_early sync:detail/lock_core.hpp
+    [[if (waiting_.empty())]] [[if (true)]])
+# The heir gets the lock, and so may anybody else.
+blitzio_add_mutant(lock_core_heir_and_free sync:detail/lock_core.hpp
+    [[word_.store(held, std::memory_order_relaxed);]] [[word_.store(unlocked, std::memory_order_relaxed);]])
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(lock_core_deaf_to_stop sync:detail/lock_core.hpp
+    [[if (node.status == wait_status::cancelled)]] [[if (false)]])
+# The lock is freed under the queue's lock, which is touched once more afterwards.
+blitzio_add_mutant(lock_core_frees_inside sync:detail/lock_core.hpp
+    [[            // The last waiter was withdrawn meanwhile.]] [[            word_.store(unlocked, std::memory_order_release);
+            return nullptr;]])
+
+# The position advances over a sleeper.
+blitzio_add_mutant(waitable_cursor_passes_sleeper sync:detail/waitable_cursor.hpp
+    [[advance_unless(position, waiting_bit | closed_bit)]] [[advance_unless(position, closed_bit)]])
+# The waiter is claimed, and may be claimed again.
+blitzio_add_mutant(waitable_cursor_claims_twice sync:detail/waitable_cursor.hpp
+    [[word_.compare_exchange_weak(seen, seen & ~waiting_bit, std::memory_order_acquire,]]
+    [[word_.compare_exchange_weak(seen, seen, std::memory_order_acquire,]])
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(waitable_cursor_deaf_to_stop sync:detail/waitable_cursor.hpp
+    [[waits ? seen & ~waiting_bit : seen | withdrawn_bit]] [[waits ? seen & ~waiting_bit : seen]])
+# A stop request for one wait refuses the next.
+blitzio_add_mutant(waitable_cursor_remembers_stop sync:detail/waitable_cursor.hpp
+    [[if ((word_.load(std::memory_order_relaxed) & withdrawn_bit) != 0)]] [[if (false)]])
+# Who sleeps is not told of the end.
+blitzio_add_mutant(waitable_cursor_closes_silently sync:detail/waitable_cursor.hpp
+    [[return (seen & waiting_bit) != 0;]] [[return false;]])
+# Somebody goes to sleep after the end.
+blitzio_add_mutant(waitable_cursor_sleeps_after_end sync:detail/waitable_cursor.hpp
+    [[            if ((seen & closed_bit) != 0)
+            {
+                return park_result::closed;
+            }]] [[]])
+
+# The receiver asks first whether there is a value, and then whether the end has come.
+blitzio_add_mutant(spsc_state_end_hides_value sync:detail/spsc_state.hpp
+    [[            const bool closed = tail_.is_closed();
+            receiver_.other = tail_.position();]] [[            receiver_.other = tail_.position();
+            const bool closed = tail_.is_closed();]])
+# The value of a sleeping sender is taken, and the sender's position stays.
+blitzio_add_mutant(spsc_state_takes_without_step sync:detail/spsc_state.hpp
+    [[        sender_.step(capacity_);
+        return served;]] [[        return served;]])
+# A slot is given away before it is empty.
+blitzio_add_mutant(spsc_state_gives_full_slot sync:detail/spsc_state.hpp
+    [[        value.emplace(std::move(*slot));
+        std::destroy_at(slot);
+        bool claimed = false;]] [[        bool claimed = false;
+        struct later
+        {
+            std::optional<T>& target;
+            T* from;
+            ~later()
+            {
+                target.emplace(std::move(*from));
+                std::destroy_at(from);
+            }
+        } const late_move{value, slot};]])
+# A sleeping sender is claimed and forgotten.
+blitzio_add_mutant(spsc_state_forgets_sender sync:detail/spsc_state.hpp
+    [[        if (claimed)]] [[        if (false)]])

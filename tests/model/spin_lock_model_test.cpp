@@ -16,7 +16,7 @@
 namespace
 {
 
-using blitzio::detail::spin_lock;
+using blitzio::detail::basic_spin_lock;
 namespace mutants = blitzio::mutants;
 
 template <class Lock>
@@ -52,14 +52,14 @@ constexpr model::options bounds{.preemptions = 4, .old_values = 2};
 
 TEST_CASE("spin lock: one at a time", "[model][spin_lock]")
 {
-    model::check_clean(bounds, &count_under_lock<spin_lock<model::atomics<>>>);
+    model::check_clean(bounds, &count_under_lock<basic_spin_lock<model::atomics<>>>);
 }
 
 TEST_CASE("spin lock: weakened orders and changed steps are caught", "[model][spin_lock][mutant]")
 {
-    CHECK(is_caught_somewhere<spin_lock, model::relaxed_stores>(bounds));
-    CHECK(is_caught_somewhere<spin_lock, model::unacquired_modifications>(bounds));
-    CHECK(is_caught_somewhere<spin_lock, model::torn_modifications>(bounds));
-    CHECK(is_caught_somewhere<mutants::spin_lock_enters_without_asking::spin_lock>(bounds));
-    CHECK(is_caught_somewhere<mutants::spin_lock_never_opens::spin_lock>(bounds));
+    CHECK(is_caught_somewhere<basic_spin_lock, model::relaxed_stores>(bounds));
+    CHECK(is_caught_somewhere<basic_spin_lock, model::unacquired_modifications>(bounds));
+    CHECK(is_caught_somewhere<basic_spin_lock, model::torn_modifications>(bounds));
+    CHECK(is_caught_somewhere<mutants::spin_lock_enters_without_asking::basic_spin_lock>(bounds));
+    CHECK(is_caught_somewhere<mutants::spin_lock_never_opens::basic_spin_lock>(bounds));
 }

@@ -84,7 +84,7 @@ public:
 
 private:
     live_tasks_watch& watch_;
-    mutable spin_lock<> mutex_;
+    mutable spin_lock mutex_;
     known_task* first_ = nullptr;
     std::size_t size_ = 0;
 };

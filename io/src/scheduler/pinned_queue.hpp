@@ -68,7 +68,7 @@ public:
 private:
     static constexpr std::size_t compact_at = 64;
 
-    spin_lock<> lock_;
+    spin_lock lock_;
     std::vector<waiter> incoming_; // guarded by lock_
     std::vector<waiter> waiting_;
     std::size_t next_ = 0;

@@ -4,9 +4,8 @@
 
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/result.hpp>
-#include <blitzio/sync/detail/spin_lock.hpp>
+#include <blitzio/sync/detail/lock_core.hpp>
 #include <blitzio/sync/detail/wait_operation.hpp>
-#include <blitzio/sync/detail/wait_queue.hpp>
 
 #include <concepts>
 #include <memory>
@@ -33,7 +32,7 @@ public:
 
     ~mutex()
     {
-        BLITZIO_ASSERT(!locked_);
+        BLITZIO_ASSERT(!core_.is_held());
     }
 
     /// Awaited: result<guard>. No allocation.
@@ -48,14 +47,17 @@ public:
     [[nodiscard]] bool is_locked() const noexcept;
 
 private:
-    [[nodiscard]] bool acquire_now() noexcept;
-    [[nodiscard]] bool acquire_or_enqueue(detail::wait_node& node,
-                                          detail::attempt_mode mode) noexcept;
-    void unlock() noexcept;
+    friend class condition_variable;
 
-    mutable detail::spin_lock lock_;
-    bool locked_ = false;
-    detail::wait_queue waiting_;
+    void unlock() noexcept
+    {
+        if (detail::wait_node* const heir = core_.release())
+        {
+            heir->wake();
+        }
+    }
+
+    detail::lock_core<> core_;
 };
 
 /// The right to be inside; gives it back when destroyed. May be moved into another task.
@@ -97,8 +99,15 @@ public:
 
 private:
     friend mutex;
+    friend class condition_variable;
 
     explicit guard(mutex& owner) noexcept : owner_(&owner) {}
+
+    /// Another guard stands for the lock.
+    void forget() noexcept
+    {
+        owner_ = nullptr;
+    }
 
     mutex* owner_ = nullptr;
 };
@@ -123,13 +132,18 @@ private:
 
     [[nodiscard]] bool attempt(detail::attempt_mode mode) noexcept
     {
-        return wanted_->acquire_or_enqueue(*this, mode);
+        return wanted_->core_.acquire_or_enqueue(*this, mode);
     }
 
     [[nodiscard]] bool withdraw() noexcept
     {
-        detail::spin_guard held(wanted_->lock_);
-        return withdraw_from(wanted_->waiting_);
+        return wanted_->core_.withdraw(*this);
+    }
+
+    [[nodiscard]] bool goes_on() noexcept
+    {
+        return (status == detail::wait_status::granted && !wanted_->core_.charges_budget()) ||
+               detail::consume_budget();
     }
 
     mutex* wanted_;
@@ -142,7 +156,7 @@ inline mutex::lock_operation mutex::lock() noexcept
 
 inline std::optional<mutex::guard> mutex::try_lock() noexcept
 {
-    if (acquire_now())
+    if (core_.try_acquire())
     {
         return guard(*this);
     }
@@ -151,47 +165,7 @@ inline std::optional<mutex::guard> mutex::try_lock() noexcept
 
 inline bool mutex::is_locked() const noexcept
 {
-    detail::spin_guard held(lock_);
-    return locked_;
-}
-
-inline bool mutex::acquire_now() noexcept
-{
-    detail::spin_guard held(lock_);
-    return !std::exchange(locked_, true); // while somebody waits, the lock is never free
-}
-
-inline bool mutex::acquire_or_enqueue(detail::wait_node& node, detail::attempt_mode mode) noexcept
-{
-    detail::spin_guard held(lock_);
-    if (node.status == detail::wait_status::cancelled)
-    {
-        return true;
-    }
-    if (!std::exchange(locked_, true))
-    {
-        node.status = detail::wait_status::granted;
-        return true;
-    }
-    if (mode == detail::attempt_mode::or_wait)
-    {
-        waiting_.push_back(node);
-    }
-    return false;
-}
-
-inline void mutex::unlock() noexcept
-{
-    detail::wait_node* heir = nullptr;
-    {
-        detail::spin_guard held(lock_);
-        heir = waiting_.pop_front(detail::wait_status::granted);
-        locked_ = heir != nullptr;
-    }
-    if (heir != nullptr)
-    {
-        heir->wake();
-    }
+    return core_.is_held();
 }
 
 /// A value and the mutex that protects it: there is no way to the value without the lock.
@@ -254,6 +228,12 @@ public:
     void unlock() noexcept
     {
         held_.unlock();
+    }
+
+    /// The lock itself, for condition_variable::wait().
+    [[nodiscard]] mutex::guard& guard() noexcept
+    {
+        return held_;
     }
 
 private:

@@ -2,8 +2,8 @@
 // Thread rule: acquire() in tasks; everything else on any thread.
 #pragma once
 
+#include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/io/result.hpp>
-#include <blitzio/sync/detail/spin_lock.hpp>
 #include <blitzio/sync/detail/wait_operation.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 

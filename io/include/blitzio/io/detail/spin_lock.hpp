@@ -1,6 +1,11 @@
-// A lock for a few instructions: one read-modify-write to take it, a store to let go.
-// Threading rule: any thread. Whoever waits gives the core away after a few rounds, because the
-// holder may have lost its own.
+// The lock of one synchronisation object: one byte, held for a few instructions.
+//
+// It guards a handful of fields and never anything that waits or calls out: no waiter is continued,
+// no stop callback is registered and no frame is destroyed while it is held. Therefore spinning is
+// cheaper than a mutex, and a holder that lost its core gets it offered after a few rounds.
+//
+// Thread rule: any thread. unlock() is one store and the last access to the object, so whoever
+// takes the lock afterwards may destroy what contains it.
 #pragma once
 
 #include <blitzio/io/detail/atomics.hpp>
@@ -11,26 +16,27 @@
 namespace blitzio::detail
 {
 
-// Invariant: locked_ is true exactly while one thread is between lock() and unlock(): the exchange
-// that turns false into true is the only way in.
+// Invariant: locked_ is true exactly while one thread is between lock() and unlock(). The exchange
+// gives `false` to one thread only, and only after an unlock() whose stores it thereby sees.
 template <class Atomics = std_atomics>
-class spin_lock
+class basic_spin_lock
 {
 public:
-    spin_lock() noexcept = default;
-    spin_lock(const spin_lock&) = delete;
-    spin_lock& operator=(const spin_lock&) = delete;
+    basic_spin_lock() noexcept = default;
+    basic_spin_lock(const basic_spin_lock&) = delete;
+    basic_spin_lock& operator=(const basic_spin_lock&) = delete;
 
     void lock() noexcept
     {
+        std::uint32_t round = 0;
         // Acquire: partner is the release in unlock().
-        for (std::uint32_t round = 0; locked_.exchange(true, std::memory_order_acquire);)
+        while (locked_.exchange(true, std::memory_order_acquire))
         {
-            // Relaxed: only a look, so that waiting does not take the line from the holder.
-            do
+            // Reading spares the holder the loss of its cache line.
+            while (locked_.load(std::memory_order_relaxed))
             {
                 Atomics::back_off(round++);
-            } while (locked_.load(std::memory_order_relaxed));
+            }
         }
     }
 
@@ -42,6 +48,30 @@ public:
 
 private:
     typename Atomics::template atomic<bool> locked_{false};
+};
+
+using spin_lock = basic_spin_lock<>;
+
+/// Holds a spin lock for as long as it lives.
+template <class Lock = spin_lock>
+class [[nodiscard]] spin_guard
+{
+public:
+    explicit spin_guard(Lock& held) noexcept : held_(held)
+    {
+        held_.lock();
+    }
+
+    spin_guard(const spin_guard&) = delete;
+    spin_guard& operator=(const spin_guard&) = delete;
+
+    ~spin_guard()
+    {
+        held_.unlock();
+    }
+
+private:
+    Lock& held_;
 };
 
 } // namespace blitzio::detail

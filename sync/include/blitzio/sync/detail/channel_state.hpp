@@ -1,9 +1,11 @@
-// What the handles of one sync::channel share: the ring of values, and who waits.
+// What the handles of one locked channel share: the values, and who waits.
 // Thread rule: any thread; everything but the handle counts is guarded by one lock per channel,
 // under which values are moved, and nothing is destroyed but what was moved from.
 #pragma once
 
-#include <blitzio/sync/detail/spin_lock.hpp>
+#include <blitzio/io/detail/spin_lock.hpp>
+#include <blitzio/sync/detail/channel_nodes.hpp>
+#include <blitzio/sync/detail/channel_store.hpp>
 #include <blitzio/sync/detail/wait_operation.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 
@@ -12,33 +14,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 namespace blitzio::detail
 {
-
-/// A send that may wait; its value stays in place until it is taken from there.
-template <class T>
-struct channel_send_node : wait_node
-{
-    T* source = nullptr;
-};
-
-/// A receive that may wait; a sender puts the value here.
-template <class T>
-struct channel_receive_node : wait_node
-{
-    std::optional<T> value;
-};
-
-/// How an attempt to pass a value on ended.
-enum class channel_transfer : std::uint8_t
-{
-    done,
-    would_wait, // full, or empty
-    closed,
-};
 
 // Invariants while the lock is free:
 //   I1  while a receiver waits, the ring is empty and no sender waits;
@@ -48,22 +27,19 @@ enum class channel_transfer : std::uint8_t
 // only when the ring is empty, and a sender's place in the queue is the place of its value.
 // No value is lost: a value is in its sender's frame, in the ring, or in its receiver's frame, and
 // it moves from one to the next under the lock together with the decision that this has happened.
-template <class T>
+template <class T, class Store = ring_store<T>>
 class channel_state
 {
-    static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
-                  "a channel carries objects; send a pointer or a struct instead");
-    static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
-                  "values are moved where no exception could be reported");
+    static_assert(is_channel_value<T>);
 
 public:
+    using value_type = T;
     using send_node = channel_send_node<T>;
     using receive_node = channel_receive_node<T>;
 
     /// One sender and one receiver exist. Throws std::bad_alloc.
-    explicit channel_state(std::size_t capacity)
-        : ring_(capacity == 0 ? nullptr : std::allocator<T>().allocate(capacity)),
-          capacity_(capacity)
+    template <class... Args>
+    explicit channel_state(Args... store_arguments) : store_(store_arguments...)
     {
     }
 
@@ -72,16 +48,16 @@ public:
 
     ~channel_state()
     {
-        if (ring_ != nullptr)
-        {
-            BLITZIO_ASSERT(count_ == 0); // the last receiver has emptied it
-            std::allocator<T>().deallocate(ring_, capacity_);
-        }
+        BLITZIO_ASSERT(count() == 0); // the last receiver has emptied it
     }
 
     /// The meaning of the result is that of wait_operation's attempt().
     [[nodiscard]] bool send(send_node& node, attempt_mode mode) noexcept
     {
+        if (mode == attempt_mode::only_try && seems_full())
+        {
+            return false; // another attempt follows, which does not go by the looks
+        }
         receive_node* receiver = nullptr;
         {
             spin_guard held(lock_);
@@ -117,16 +93,49 @@ public:
         return outcome;
     }
 
+    /// Never waits, for stores without a bound. Throws std::bad_alloc, with the value as it was.
+    [[nodiscard]] channel_transfer send_growing(T& value)
+        requires requires { typename Store::block; }
+    {
+        receive_node* receiver = nullptr;
+        channel_transfer outcome = channel_transfer::would_wait;
+        typename Store::block* added = nullptr;
+        typename Store::leftover surplus;
+        for (;;)
+        {
+            {
+                spin_guard held(lock_);
+                if (added != nullptr)
+                {
+                    store_.give(added, surplus);
+                }
+                if (closed_ || !receivers_.empty() || store_.has_room())
+                {
+                    outcome = offer(value, receiver);
+                    break;
+                }
+            }
+            added = Store::block::make();
+        }
+        wake(receiver);
+        return outcome;
+    }
+
     [[nodiscard]] bool receive(receive_node& node, attempt_mode mode) noexcept
     {
+        if (mode == attempt_mode::only_try && count() == 0)
+        {
+            return false; // as above
+        }
         send_node* sender = nullptr;
+        typename Store::leftover left;
         {
             spin_guard held(lock_);
             if (node.status == wait_status::cancelled)
             {
                 return true;
             }
-            switch (take(node.value, sender))
+            switch (take(node.value, sender, left))
             {
             case channel_transfer::done: node.status = wait_status::granted; break;
             case channel_transfer::closed: node.status = wait_status::closed; break;
@@ -146,9 +155,10 @@ public:
     {
         send_node* sender = nullptr;
         channel_transfer outcome;
+        typename Store::leftover left;
         {
             spin_guard held(lock_);
-            outcome = take(value, sender);
+            outcome = take(value, sender, left);
         }
         wake(sender);
         return outcome;
@@ -175,29 +185,30 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept
     {
-        spin_guard held(lock_);
-        return count_;
+        return count();
     }
 
     [[nodiscard]] std::size_t capacity() const noexcept
     {
-        return capacity_;
+        return store_.capacity();
     }
 
-    [[nodiscard]] spin_lock& lock() noexcept
+    /// For a stop request; as withdraw_node().
+    [[nodiscard]] bool withdraw(send_node& node) noexcept
     {
-        return lock_;
+        spin_guard held(lock_);
+        return withdraw_node(senders_, node);
     }
 
-    [[nodiscard]] wait_queue& senders() noexcept
+    [[nodiscard]] bool withdraw(receive_node& node) noexcept
     {
-        return senders_;
+        spin_guard held(lock_);
+        return withdraw_node(receivers_, node);
     }
 
-    [[nodiscard]] wait_queue& receivers() noexcept
-    {
-        return receivers_;
-    }
+    /// After a wait has ended: nothing is left of a stop request.
+    void sent() noexcept {}
+    void received() noexcept {}
 
     void add_sender() noexcept
     {
@@ -258,7 +269,7 @@ private:
             receiver->value.emplace(std::move(value));
             return channel_transfer::done;
         }
-        if (count_ == capacity_)
+        if (count() == store_.capacity())
         {
             return channel_transfer::would_wait;
         }
@@ -266,20 +277,22 @@ private:
         return channel_transfer::done;
     }
 
-    /// Lock held. `sender` is set when its value went into the ring or to the caller, who wakes it.
-    [[nodiscard]] channel_transfer take(std::optional<T>& value, send_node*& sender) noexcept
+    /// Lock held. `sender` is set when its value went into the store or to the caller, who wakes it.
+    [[nodiscard]] channel_transfer take(std::optional<T>& value, send_node*& sender,
+                                        typename Store::leftover& left) noexcept
     {
-        if (count_ == 0 && senders_.empty())
+        if (count() == 0 && senders_.empty())
         {
             return closed_ ? channel_transfer::closed : channel_transfer::would_wait;
         }
         sender = static_cast<send_node*>(senders_.pop_front(wait_status::granted));
-        if (count_ == 0) // no capacity: from frame to frame
+        if (count() == 0) // no capacity: from frame to frame
         {
             value.emplace(std::move(*sender->source));
             return channel_transfer::done;
         }
-        pop(value);
+        store_.pop(value, left);
+        set_count(count() - 1);
         if (sender != nullptr)
         {
             push(*sender->source);
@@ -289,23 +302,24 @@ private:
 
     void push(T& value) noexcept
     {
-        std::construct_at(ring_ + tail_, std::move(value));
-        tail_ = following(tail_);
-        ++count_;
+        store_.push(value);
+        set_count(count() + 1);
     }
 
-    void pop(std::optional<T>& value) noexcept
+    /// Without the lock it says how things looked.
+    [[nodiscard]] std::size_t count() const noexcept
     {
-        T* const oldest = ring_ + head_;
-        value.emplace(std::move(*oldest));
-        std::destroy_at(oldest);
-        head_ = following(head_);
-        --count_;
+        return count_.load(std::memory_order_relaxed);
     }
 
-    [[nodiscard]] std::size_t following(std::size_t position) const noexcept
+    void set_count(std::size_t count) noexcept
     {
-        return position + 1 == capacity_ ? 0 : position + 1;
+        count_.store(count, std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] bool seems_full() const noexcept
+    {
+        return store_.capacity() != 0 && count() == store_.capacity();
     }
 
     void drop_side() noexcept
@@ -318,11 +332,8 @@ private:
 
     mutable spin_lock lock_;
     bool closed_ = false;
-    T* const ring_;
-    const std::size_t capacity_;
-    std::size_t head_ = 0;
-    std::size_t tail_ = 0;
-    std::size_t count_ = 0;
+    Store store_;
+    std::atomic<std::size_t> count_{0}; // changed under the lock only
     wait_queue receivers_;
     wait_queue senders_;
     std::atomic<std::size_t> sender_handles_{1};

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/io/result.hpp>
-#include <blitzio/sync/detail/spin_lock.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 
 #include <cstdint>
@@ -28,6 +28,7 @@ enum class attempt_mode : std::uint8_t
 ///                                           already. False with or_wait: queued, and the operation
 ///                                           may be gone.
 ///     bool withdraw() noexcept              For a stop request; see withdraw_from().
+/// and may have its own goes_on().
 ///
 /// Who may touch the operation, and why nothing is lost:
 ///   - The decision is made once, under the object's lock, and whoever takes the node out of the
@@ -45,6 +46,8 @@ class wait_operation : public awaitable_base<Derived>, protected Node
     static_assert(std::is_base_of_v<wait_node, Node>);
 
 public:
+    /// Short, so that it becomes part of the coroutine: most attempts end here, with a decision and
+    /// without paying for a stop callback.
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
         if (env.stop.stop_requested())
@@ -52,19 +55,11 @@ public:
             this->status = wait_status::cancelled;
             return false;
         }
-        this->run = &wait_node::continue_waiter;
-        this->runtime = env.runtime;
-        this->on_complete = who;
-        if (env.stop.stop_possible())
+        if (derived().attempt(attempt_mode::only_try))
         {
-            // Most attempts end here and never pay for a stop callback.
-            if (derived().attempt(attempt_mode::only_try))
-            {
-                return gave_way();
-            }
-            stop_.arm(env.stop, canceller{this});
+            return !derived().goes_on() && give_way(env, who);
         }
-        return !derived().attempt(attempt_mode::or_wait) || gave_way();
+        return start_waiting(env, who);
     }
 
 protected:
@@ -86,16 +81,13 @@ protected:
     /// must now be continued. False: it never waited, or was granted before.
     [[nodiscard]] bool withdraw_from(wait_queue& queue) noexcept
     {
-        if (this->status == wait_status::queued)
-        {
-            queue.remove(*this, wait_status::cancelled);
-            return true;
-        }
-        if (this->status == wait_status::idle)
-        {
-            this->status = wait_status::cancelled;
-        }
-        return false;
+        return withdraw_node(queue, *this);
+    }
+
+    /// Decided without waiting: whether the task may go on at once. Derived may have its own.
+    [[nodiscard]] bool goes_on() noexcept
+    {
+        return consume_budget();
     }
 
     /// The error of a decision that is not `granted`.
@@ -127,16 +119,32 @@ private:
         return static_cast<Derived&>(*this);
     }
 
-    /// Decided without waiting. True: the task has gone on long enough at one stretch, so it
-    /// continues, with its decision made, behind the others.
-    [[nodiscard]] bool gave_way() noexcept
+    [[gnu::noinline]] bool start_waiting(const task_env& env, waiter who) noexcept
     {
-        if (consume_budget())
+        prepare_to_wait(env, who);
+        if (env.stop.stop_possible())
         {
-            return false;
+            stop_.arm(env.stop, canceller{this});
         }
-        schedule_last(*this->runtime, *this);
+        // Queued: the operation may be gone, so nothing of it is touched after that.
+        return !derived().attempt(attempt_mode::or_wait) ||
+               (!derived().goes_on() && give_way(env, who));
+    }
+
+    /// The task has gone on long enough at one stretch: it continues, with its decision made,
+    /// behind the others.
+    [[gnu::noinline]] bool give_way(const task_env& env, waiter who) noexcept
+    {
+        prepare_to_wait(env, who);
+        schedule_last(*env.runtime, *this);
         return true;
+    }
+
+    void prepare_to_wait(const task_env& env, waiter who) noexcept
+    {
+        this->run = &wait_node::continue_waiter;
+        this->runtime = env.runtime;
+        this->on_complete = who;
     }
 
     stop_slot<canceller> stop_;

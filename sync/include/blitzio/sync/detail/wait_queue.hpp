@@ -28,9 +28,12 @@ enum class wait_status : std::uint8_t
 /// One waiting operation. The base runnable continues it on its own runtime.
 struct wait_node : runnable
 {
-    wait_node* previous = nullptr;
-    wait_node* following = nullptr;
-    runtime_core* runtime = nullptr;
+    // Left as they are: most waits are decided at once and never use the rest.
+    wait_node() noexcept {}
+
+    wait_node* previous;
+    wait_node* following;
+    runtime_core* runtime;
     waiter on_complete;
     wait_status status = wait_status::idle;
 
@@ -105,6 +108,23 @@ private:
     wait_node* head_ = nullptr;
     wait_node* tail_ = nullptr;
 };
+
+/// For a stop request, with the lock of `queue` held: takes `node` out, or keeps it from entering.
+/// True: it was waiting, and whoever asked must now continue it. False: it has not waited yet, or
+/// was granted before.
+[[nodiscard]] inline bool withdraw_node(wait_queue& queue, wait_node& node) noexcept
+{
+    if (node.status == wait_status::queued)
+    {
+        queue.remove(node, wait_status::cancelled);
+        return true;
+    }
+    if (node.status == wait_status::idle)
+    {
+        node.status = wait_status::cancelled;
+    }
+    return false;
+}
 
 /// Nodes taken out under the lock, to be continued after it was let go.
 class wake_list
