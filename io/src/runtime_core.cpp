@@ -4,8 +4,8 @@
 #include "driver/sim/sim_backend.hpp"
 #include "exception_report.hpp"
 #include "limits.hpp"
-#include "observe/task_dump.hpp"
 #include "memory/buffer_pool.hpp"
+#include "observe/task_dump.hpp"
 #include "threads.hpp"
 
 #include <blitzio/io/external_work.hpp>
