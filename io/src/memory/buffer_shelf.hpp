@@ -43,19 +43,19 @@ public:
     /// A slot for the owner's own use; nothing when all are in use.
     [[nodiscard]] std::optional<unsigned> take() noexcept;
     /// Back from the owner, never lent.
-    void put(unsigned slot) noexcept;
+    void put(unsigned index) noexcept;
     /// A slot that the owner has becomes a lease.
-    [[nodiscard]] buffer_lease lend(unsigned slot) noexcept;
+    [[nodiscard]] buffer_lease lend(unsigned index) noexcept;
 
     /// Any thread. The memory of the shelf may be gone afterwards, when the owner has ended.
-    void give_back(std::byte* data, std::uint32_t slot) noexcept override;
+    void give_back(std::byte* data, std::uint32_t index) noexcept override;
 
     /// Makes what came back from other threads free again.
     void collect() noexcept;
 
-    [[nodiscard]] std::byte* data_of(unsigned slot) const noexcept
+    [[nodiscard]] std::byte* data_of(unsigned index) const noexcept
     {
-        return memory_ + std::size_t{slot} * buffer_bytes_;
+        return memory_ + std::size_t{index} * buffer_bytes_;
     }
     [[nodiscard]] std::size_t buffer_bytes() const noexcept
     {
