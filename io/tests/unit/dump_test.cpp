@@ -62,11 +62,13 @@ task<void> bounded_inside(line_number& line)
 
 task<void> in_a_scope(line_number& own, line_number& child)
 {
-    own = below();
-    co_await blitzio::scope([&child](blitzio::task_group& group) -> task<void> {
+    auto body = [&child](blitzio::task_group& group) -> task<void> {
         group.spawn(sleeper(child), "child");
         co_return;
-    });
+    };
+    // In one line: of an await over several GCC names the last one, Clang the first.
+    own = below();
+    co_await blitzio::scope(std::move(body));
 }
 
 /// Lets the runtime go on until `done`, from outside.
