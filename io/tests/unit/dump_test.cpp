@@ -297,10 +297,27 @@ TEST_CASE("a shutdown that runs out of patience names who does not stop", "[shut
         static_cast<void>(runtime.spawn(sleeper(line)));
         spawned_at = below();
         auto handle = runtime.spawn(stubborn, {.name = "stubborn"});
-        const auto report = runtime.shutdown(2ms);
-        INFO(report.to_string());
+        // A failed check must neither hang nor leave the task behind.
+        struct let_go
+        {
+            blitzio::runtime& runtime;
+            std::atomic<bool>& give_in;
+            ~let_go()
+            {
+                give_in = true;
+                static_cast<void>(runtime.shutdown(std::chrono::steady_clock::time_point::max()));
+            }
+        } const guard{runtime, give_in};
+        auto report = runtime.shutdown(2ms);
         REQUIRE_FALSE(report.complete);
         REQUIRE(report.took >= 2ms);
+        // A busy machine may need longer until the sleeper has heard of it; only one never listens.
+        for (int attempt = 0; attempt < 2000 && report.remaining_count > 1; ++attempt)
+        {
+            report = runtime.shutdown(5ms);
+        }
+        INFO(report.to_string());
+        REQUIRE_FALSE(report.complete);
         REQUIRE(report.remaining_count == 1);
         REQUIRE(report.remaining.at(0).name == "stubborn");
         REQUIRE(report.remaining.at(0).spawned_at == place(spawned_at));
