@@ -230,6 +230,48 @@ TEST_CASE("combinators of ready tasks in a loop do not grow the stack", "[task][
     REQUIRE(runtime.block_on(loop()) == 3 * count);
 }
 
+TEST_CASE("scopes in a loop do not grow the stack", "[task][scope][stack]")
+{
+    blitzio::runtime runtime({.io_threads = 1, .thread_stack_bytes = 256 * 1024});
+    constexpr long count = 20'000;
+    const auto loop = []() -> blitzio::task<long> {
+        long total = 0;
+        for (long i = 0; i < count; ++i)
+        {
+            total += co_await blitzio::scope([&](blitzio::task_group&) { return give(1); });
+            try
+            {
+                co_await blitzio::scope([](blitzio::task_group&) -> blitzio::task<void> {
+                    throw std::runtime_error("a failed body");
+                    co_return;
+                });
+            }
+            catch (const std::runtime_error&)
+            {
+                ++total;
+            }
+            // Not a coroutine: throws before there is a body.
+            const auto throws_at_once = [](blitzio::task_group& group) -> blitzio::task<int> {
+                if (group.size() == 0)
+                {
+                    throw std::runtime_error("no body");
+                }
+                return give(1);
+            };
+            try
+            {
+                total += co_await blitzio::scope(throws_at_once);
+            }
+            catch (const std::runtime_error&)
+            {
+                ++total;
+            }
+        }
+        co_return total;
+    };
+    REQUIRE(runtime.block_on(loop()) == 3 * count);
+}
+
 TEST_CASE("frames are returned", "[task][memory]")
 {
     const auto before = blitzio::detail::live_frames();

@@ -54,10 +54,14 @@ public:
     /// Tasks that have not ended yet, the scope's body not counted.
     [[nodiscard]] std::size_t size() const noexcept
     {
-        return pending_.load(std::memory_order_relaxed) - 1;
+        return (pending_.load(std::memory_order_relaxed) & ~starting) - 1;
     }
 
 private:
+    /// Whoever starts the scope counts, too, until the body's first suspension: a scope that has ended
+    /// by then is not continued from inside its start, so a loop of them does not grow the stack.
+    static constexpr std::size_t starting = ~(~std::size_t{0} >> 1);
+
     template <class>
     friend class detail::scope_operation;
     template <class Work>
@@ -69,7 +73,7 @@ private:
         stop_.link(env.stop);
         env_.stop = stop_.source().get_token();
         on_complete_ = who;
-        pending_.store(1, std::memory_order_relaxed); // the body
+        pending_.store(1 | starting, std::memory_order_relaxed); // the body
     }
 
     /// The first failure is kept; it stops the others.
@@ -108,6 +112,12 @@ private:
             return on_complete_();
         }
         return std::noop_coroutine();
+    }
+
+    /// True: somebody has not ended, and will continue the scope.
+    [[nodiscard]] bool started() noexcept
+    {
+        return pending_.fetch_sub(starting, std::memory_order_acq_rel) != starting;
     }
 
     task_env env_;
@@ -225,10 +235,11 @@ public:
         catch (...)
         {
             outcome_.emplace_exception(std::current_exception());
-            return group_.pending_.fetch_sub(1, std::memory_order_acq_rel) != 1;
+            static_cast<void>(group_.one_ended());
+            return group_.started();
         }
         static_cast<void>(running_.start(group_.env_, {&on_body_ended, this}));
-        return true;
+        return group_.started();
     }
 
     value_type await_resume()
