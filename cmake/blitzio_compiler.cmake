@@ -22,6 +22,9 @@ function(blitzio_check_compiler)
     if(BLITZIO_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         message(WARNING "GCC keeps no tail calls under a sanitizer; the sanitizer builds are made for Clang.")
     endif()
+    if(BLITZIO_COVERAGE AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+        message(FATAL_ERROR "BLITZIO_COVERAGE counts with Clang's instrumentation; this is ${CMAKE_CXX_COMPILER_ID}.")
+    endif()
 endfunction()
 
 # Flags of this build only: nothing here reaches the users of an installed blitzio.
@@ -38,5 +41,12 @@ function(blitzio_own_flags target)
     if(BLITZIO_SANITIZE)
         target_compile_options(${target} PRIVATE ${flags} -g)
         target_link_options(${target} PRIVATE ${flags})
+    endif()
+    if(BLITZIO_COVERAGE)
+        # Atomic, since what one branch did not do is counted by subtraction. Relocated, since only counters that live
+        # in the mapped profile outlast a process that ends by abort.
+        target_compile_options(${target} PRIVATE -fprofile-instr-generate -fcoverage-mapping
+            -fprofile-update=atomic "SHELL:-mllvm -runtime-counter-relocation")
+        target_link_options(${target} PRIVATE -fprofile-instr-generate)
     endif()
 endfunction()

@@ -49,7 +49,7 @@ record()
     fi
 }
 
-# run_ctest PRESET BACKEND LABELS...: prints the failures, the counts last.
+# run_ctest PRESET LABELS...: prints the failures, the counts last. $ctest_only, if set, chooses by name as well.
 run_ctest()
 {
     local preset="$1"
@@ -59,7 +59,8 @@ run_ctest()
     rm -f "$build"/reports/*.xml
     mkdir -p "$build/reports"
     # The verdict comes from the reports: summarize.py sees crashes and failed cases alike.
-    ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" -L "$labels" \
+    ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" \
+        -L "$labels" ${ctest_only:+-R "$ctest_only"} \
         --output-junit "$build/reports/ctest.xml" >&2 || true
     [ -f "$build/reports/ctest.xml" ] || die "no test ran in $build"
     python3 "$root/tests/tools/summarize.py" "$build" ${BLITZIO_COUNTS:+--append "$BLITZIO_COUNTS"}

@@ -123,6 +123,7 @@ run_help()
   demo [PATH]          hash a real tree (default: the system's include, library and documentation folders) with
                        examples/hash_tree, check every line, and compare with find | xargs
   test [MODE] [...]    build and run the tests; ./dev test --help lists the modes
+  coverage [...]       which lines and branches the tests reach, per file; ./dev coverage --help lists the options
   bench [ARGUMENTS]    the micro benchmarks; arguments go to Google Benchmark
   compare [--quick]    blitzio beside its twins in Tokio and Go and raw liburing
   doctor               what this machine offers and what is missing

@@ -77,9 +77,9 @@ unsigned processors_of_quota(std::string_view cpu_max) noexcept
     return static_cast<unsigned>(std::min(rounded_up, processors_max));
 }
 
-unsigned processors_of_cgroup()
+unsigned processors_of_cgroup(const std::string& root)
 {
-    std::ifstream memberships("/proc/self/cgroup");
+    std::ifstream memberships(root + "/proc/self/cgroup");
     unsigned least = 0;
     // Each line is "hierarchy:controllers:group"; version 2 has no controllers.
     for (std::string line; std::getline(memberships, line);)
@@ -95,12 +95,12 @@ unsigned processors_of_cgroup()
         group = group == "/" ? std::string() : group;
         if (controllers.empty())
         {
-            least = tighter(least, tightest("/sys/fs/cgroup", group, quota_version_2));
+            least = tighter(least, tightest(root + "/sys/fs/cgroup", group, quota_version_2));
         }
         else if ((',' + controllers + ',').find(",cpu,") != std::string::npos)
         {
             // The folder is named after all controllers of the hierarchy; "cpu" is a link to it.
-            least = tighter(least, tightest("/sys/fs/cgroup/cpu", group, quota_version_1));
+            least = tighter(least, tightest(root + "/sys/fs/cgroup/cpu", group, quota_version_1));
         }
     }
     return least;

@@ -1,6 +1,7 @@
 // The CPU quota of the process's cgroups. Thread rule: any thread.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace blitzio::detail
@@ -10,7 +11,8 @@ namespace blitzio::detail
 /// rounded up; 0: no limit, or not understood.
 [[nodiscard]] unsigned processors_of_quota(std::string_view cpu_max) noexcept;
 
-/// The tightest quota of the process's cgroup and its ancestors; 0: none.
-[[nodiscard]] unsigned processors_of_cgroup();
+/// The tightest quota of the process's cgroups and their ancestors, versions 1 and 2; 0: none. `root`
+/// is the folder that holds proc and sys, the file system's own when empty.
+[[nodiscard]] unsigned processors_of_cgroup(const std::string& root = {});
 
 } // namespace blitzio::detail

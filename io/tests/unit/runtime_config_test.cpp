@@ -1,4 +1,5 @@
 // Settings that cannot be used are errors that name them; the backend is chosen with a reason.
+#include <blitzio/io/processors.hpp>
 #include <blitzio/io/runtime.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -73,6 +74,14 @@ TEST_CASE("nonsensical settings are refused by name", "[config]")
     require_rejected({.io_threads = 3, .strategy = blitzio::scheduling_strategy::single_threaded},
                      "io_threads", "3");
     require_rejected({.affinity = static_cast<blitzio::affinity_choice>(55)}, "affinity", "55");
+    require_rejected({.read_buffer_bytes = 511}, "read_buffer_bytes", "511");
+    require_rejected({.read_buffer_bytes = std::size_t{1} << 40}, "read_buffer_bytes",
+                     "1099511627776");
+    require_rejected({.read_buffers_max = 48}, "read_buffers_max", "48");
+    require_rejected({.read_buffers_max = 1u << 20}, "read_buffers_max", "1048576");
+    require_rejected({.blocking_threads_max = 100'000}, "blocking_threads_max", "100000");
+    require_rejected({.simulation = {.delay_max = std::chrono::nanoseconds(-8)}},
+                     "simulation.delay_max", "-8 ns");
     REQUIRE_THROWS_AS(runtime({.ring_entries = 3}), std::system_error);
 }
 
@@ -89,6 +98,42 @@ TEST_CASE("backend names are parsed, unknown ones named", "[config]")
         REQUIRE_FALSE(parsed.has_value());
         REQUIRE(parsed.error().message.find('"' + std::string(wrong) + '"') != std::string::npos);
     }
+}
+
+TEST_CASE("the message of a refusal says what would do", "[config]")
+{
+    const auto message_of = [](runtime_config config) {
+        const auto outcome = runtime::create(std::move(config));
+        REQUIRE_FALSE(outcome.has_value());
+        return outcome.error().message;
+    };
+    CHECK(message_of({.io_threads = 1000}) == "io_threads = 1000: must be from 0 to 256");
+    CHECK(message_of({.read_buffers_max = 3}) ==
+          "read_buffers_max = 3: must be 0 or a power of two up to 32768");
+    CHECK(message_of({.thread_stack_bytes = 1}) ==
+          "thread_stack_bytes = 1: must be 0 or at least 65536");
+    CHECK(message_of({.blocking_keep_alive = std::chrono::milliseconds(-1)}) ==
+          "blocking_keep_alive = -1 ms: must not be negative");
+    CHECK(blitzio::parse_backend("aio").error().message ==
+          "backend = \"aio\": must be auto, io_uring, epoll or sim");
+}
+
+TEST_CASE("the number of workers is told with its reason", "[config]")
+{
+    const auto explained = [](runtime_config config) {
+        config.backend = backend_choice::sim;
+        return runtime(std::move(config)).explain();
+    };
+    const auto begins = [](const std::string& text, const std::string& with) {
+        INFO(text);
+        return text.starts_with(with);
+    };
+    CHECK(begins(explained({.io_threads = 3}), "workers: 3 (configured)\n"));
+    CHECK(begins(explained({.strategy = blitzio::scheduling_strategy::single_threaded}),
+                 "workers: 1 (single_threaded)\n"));
+    const auto budget = blitzio::usable_processors();
+    CHECK(begins(explained({}), "workers: " + std::to_string(budget.count) + " (" +
+                                    std::string(budget.reason) + ")\n"));
 }
 
 TEST_CASE("the environment decides for automatic, and is checked", "[config]")

@@ -235,6 +235,13 @@ int network::listen(stream_socket& socket, int backlog)
     {
         return -EINVAL;
     }
+    if (socket.now() == stream_socket::state::listening)
+    {
+        // Only the backlog changes: the port is its own already, and its connections share it.
+        socket.begin_listening(backlog);
+        backlog_opened(socket);
+        return 0;
+    }
     if (socket.kind() == stream_socket::variant::tcp)
     {
         if (!socket.is_bound)

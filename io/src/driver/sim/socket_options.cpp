@@ -1,4 +1,5 @@
-// Options and addresses of simulated sockets: stored, checked and returned as Linux does.
+// Options and addresses of simulated sockets: stored, checked and returned as Linux does. Pipes do
+// not come here, sim_system::find() refuses them.
 // Thread rule: the simulation's thread only.
 #include "driver/sim/stream_socket.hpp"
 
@@ -36,10 +37,6 @@ void stream_socket::inherit_options(const stream_socket& listener)
 
 int stream_socket::set_option(socket_option which, int value)
 {
-    if (is_pipe())
-    {
-        return -ENOTSOCK;
-    }
     int stored = value;
     switch (which)
     {
@@ -85,10 +82,6 @@ int stream_socket::set_option(socket_option which, int value)
 
 int stream_socket::get_option(socket_option which, int& value)
 {
-    if (is_pipe())
-    {
-        return -ENOTSOCK;
-    }
     if (which == socket_option::pending_error)
     {
         value = take_error();
@@ -100,7 +93,7 @@ int stream_socket::get_option(socket_option which, int& value)
     }
     if (which == socket_option::ipv6_only && family_ != socket_family::ipv6)
     {
-        return is_tcp() ? -ENOPROTOOPT : -EOPNOTSUPP;
+        return -EOPNOTSUPP; // other than set_option(), which is told ENOPROTOOPT
     }
     value = option(which);
     return 0;
@@ -108,10 +101,6 @@ int stream_socket::get_option(socket_option which, int& value)
 
 int stream_socket::local_address(socket_address& out) const
 {
-    if (is_pipe())
-    {
-        return -ENOTSOCK;
-    }
     if (is_tcp())
     {
         write_address(local, out);
@@ -125,10 +114,6 @@ int stream_socket::local_address(socket_address& out) const
 
 int stream_socket::peer_address(socket_address& out) const
 {
-    if (is_pipe())
-    {
-        return -ENOTSOCK;
-    }
     const bool tcp_is_over = is_tcp() && (reset_ || (end_sent_ && end_received_));
     if (state_ != state::connected || tcp_is_over)
     {

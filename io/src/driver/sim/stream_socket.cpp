@@ -310,10 +310,6 @@ int stream_socket::shutdown(shutdown_direction direction)
     case state::listening: return receiving ? stop_listening() : 0;
     case state::connected: break;
     }
-    if (is_pipe())
-    {
-        return -ENOTSOCK;
-    }
     if (is_tcp() && (reset_ || (end_sent_ && end_received_)))
     {
         return -ENOTCONN;
