@@ -27,7 +27,7 @@ bool event::wait_operation::attempt(detail::attempt_mode mode) noexcept
     }
     if (awaited_->set_)
     {
-        status = detail::wait_status::granted;
+        static_cast<void>(detail::decide(*this, detail::wait_status::granted));
         return true;
     }
     if (mode == detail::attempt_mode::or_wait)

@@ -1,23 +1,17 @@
 // Ringing and waiting. Thread rule: any thread.
 #include <blitzio/sync/notify.hpp>
 
-#include <utility>
-
 namespace blitzio::sync
 {
 
 void notify::notify_one() noexcept
 {
-    detail::wait_node* woken = nullptr;
+    detail::wake_list woken;
     {
         detail::spin_guard held(lock_);
-        woken = waiting_.pop_front(detail::wait_status::granted);
-        kept_ = kept_ || woken == nullptr;
+        kept_ = woken.grant_front(waiting_) == nullptr || kept_;
     }
-    if (woken != nullptr)
-    {
-        woken->wake();
-    }
+    woken.wake_all();
 }
 
 void notify::notify_all() noexcept
@@ -37,9 +31,9 @@ bool notify::wait_operation::attempt(detail::attempt_mode mode) noexcept
     {
         return true;
     }
-    if (std::exchange(awaited_->kept_, false))
+    if (awaited_->kept_)
     {
-        status = detail::wait_status::granted;
+        awaited_->kept_ = !detail::decide(*this, detail::wait_status::granted);
         return true;
     }
     if (mode == detail::attempt_mode::or_wait)

@@ -6,9 +6,14 @@
 namespace blitzio::sync
 {
 
+bool semaphore::may_take(std::size_t count) const noexcept
+{
+    return waiting_.empty() && available_ >= count;
+}
+
 bool semaphore::take_locked(std::size_t count) noexcept
 {
-    if (!waiting_.empty() || available_ < count)
+    if (!may_take(count))
     {
         return false;
     }
@@ -23,9 +28,12 @@ bool semaphore::acquire_or_enqueue(acquire_operation& wanting, detail::attempt_m
     {
         return true;
     }
-    if (take_locked(wanting.count_))
+    if (may_take(wanting.count_))
     {
-        wanting.status = detail::wait_status::granted;
+        if (detail::decide(wanting, detail::wait_status::granted))
+        {
+            available_ -= wanting.count_;
+        }
         return true;
     }
     if (mode == detail::attempt_mode::or_wait)
@@ -44,9 +52,10 @@ void semaphore::grant_locked(detail::wake_list& granted) noexcept
         {
             return;
         }
-        available_ -= wanted;
-        waiting_.remove(*first, detail::wait_status::granted);
-        granted.add(*first);
+        if (granted.grant_if_chosen(waiting_, *first))
+        {
+            available_ -= wanted;
+        }
     }
 }
 

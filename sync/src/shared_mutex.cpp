@@ -23,9 +23,12 @@ bool shared_mutex::acquire_or_enqueue(node& wanting, detail::attempt_mode mode) 
     {
         return true;
     }
-    if (take_locked(wanting.shared))
+    if (waiting_.empty() && may_enter(wanting.shared))
     {
-        wanting.status = detail::wait_status::granted;
+        if (detail::decide(wanting, detail::wait_status::granted))
+        {
+            enter(wanting.shared);
+        }
         return true;
     }
     if (mode == detail::attempt_mode::or_wait)
@@ -40,14 +43,14 @@ void shared_mutex::grant_locked(detail::wake_list& granted) noexcept
     while (detail::wait_node* const first = waiting_.front())
     {
         const bool shared = static_cast<node*>(first)->shared;
-        if (writing_ || (!shared && readers_ != 0))
+        if (!may_enter(shared))
         {
             return;
         }
-        writing_ = !shared;
-        readers_ += shared ? 1 : 0;
-        waiting_.remove(*first, detail::wait_status::granted);
-        granted.add(*first);
+        if (granted.grant_if_chosen(waiting_, *first))
+        {
+            enter(shared);
+        }
     }
 }
 

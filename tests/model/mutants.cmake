@@ -243,7 +243,11 @@ blitzio_add_mutant(lock_core_mark_stays sync:detail/lock_core.hpp
         return true;]] [[        return true;]])
 # The mark goes although somebody still waits.
 blitzio_add_mutant(lock_core_mark_goes_early sync:detail/lock_core.hpp
-    [[if (waiting_.empty())]] [[if (true)]])
+    [[        if (waiting_.empty())
+        {
+            word_]] [[        if (true)
+        {
+            word_]])
 # The heir gets the lock, and so may anybody else.
 blitzio_add_mutant(lock_core_heir_and_free sync:detail/lock_core.hpp
     [[word_.store(held, std::memory_order_relaxed);]] [[word_.store(unlocked, std::memory_order_relaxed);]])
@@ -252,8 +256,8 @@ blitzio_add_mutant(lock_core_deaf_to_stop sync:detail/lock_core.hpp
     [[if (node.status == wait_status::cancelled)]] [[if (false)]])
 # The lock is freed under the queue's lock, which is touched once more afterwards.
 blitzio_add_mutant(lock_core_frees_inside sync:detail/lock_core.hpp
-    [[            // The last waiter was withdrawn meanwhile.]] [[            word_.store(unlocked, std::memory_order_release);
-            return nullptr;]])
+    [[continue; // the last waiter was withdrawn meanwhile]] [[word_.store(unlocked, std::memory_order_release);
+                return nullptr;]])
 
 # The position advances over a sleeper.
 blitzio_add_mutant(waitable_cursor_passes_sleeper sync:detail/waitable_cursor.hpp
@@ -304,4 +308,25 @@ blitzio_add_mutant(spsc_state_gives_full_slot sync:detail/spsc_state.hpp
         } const late_move{value, slot};]])
 # A sleeping sender is claimed and forgotten.
 blitzio_add_mutant(spsc_state_forgets_sender sync:detail/spsc_state.hpp
-    [[        if (claimed)]] [[        if (false)]])
+    [[        if (claimed &&]] [[        if (false &&]])
+
+# Who comes late to a select claims it all the same.
+blitzio_add_mutant(choice_claims_twice detail/choice.hpp
+    [[        return seen == open;]] [[        return seen != held;]])
+# Both of two selects that meet each other wait for the other one.
+blitzio_add_mutant(choice_everybody_waits detail/choice.hpp
+    [[const bool waits = std::less<>{}(&own, &other); // C3]] [[const bool waits = true;]])
+# The select that was met is decided before the one that comes is held.
+blitzio_add_mutant(choice_forgets_own detail/choice.hpp
+    [[while (own.hold())]] [[while (own.index() == undecided)]])
+# A select that found the other one decided stays held.
+blitzio_add_mutant(choice_keeps_hold detail/choice.hpp
+    [[            own.let_go();
+            if (seen != held)]] [[            if (seen == held)
+            {
+                own.let_go();
+            }
+            if (seen != held)]])
+# A held select is taken for a decided one: a value would pass by somebody who waits.
+blitzio_add_mutant(choice_overlooks_hold detail/choice.hpp
+    [[        for (std::uint32_t round = 0; seen == held; ++round)]] [[        for (std::uint32_t round = 0; false; ++round)]])

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <blitzio/io/detail/child_starter.hpp>
+#include <blitzio/io/detail/choice.hpp>
 #include <blitzio/io/detail/late_value.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/detail/outcome_slot.hpp>
@@ -10,6 +11,7 @@
 #include <blitzio/io/result.hpp>
 #include <blitzio/io/task.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <expected>
 #include <functional>
@@ -132,6 +134,18 @@ public:
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
         return this->start_child(operation_, env, who);
+    }
+
+    void join_choice(choice& shared, std::size_t index) noexcept
+        requires choosable<Operation>
+    {
+        operation_.join_choice(shared, index);
+    }
+
+    void forgo() noexcept
+        requires revocable<Operation>
+    {
+        operation_.forgo();
     }
 
     auto await_resume()
@@ -394,6 +408,18 @@ public:
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
         return this->start_child(operation_, env, who);
+    }
+
+    void join_choice(choice& shared, std::size_t index) noexcept
+        requires choosable<Operation>
+    {
+        operation_.join_choice(shared, index);
+    }
+
+    void forgo() noexcept
+        requires revocable<Operation>
+    {
+        operation_.forgo();
     }
 
     outcome_type await_resume() noexcept

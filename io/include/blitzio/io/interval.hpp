@@ -39,6 +39,12 @@ public:
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept;
     [[nodiscard]] result<std::chrono::steady_clock::time_point> await_resume() noexcept;
 
+    /// Instead of await_resume(): the tick was not delivered. See choice.hpp.
+    void forgo() noexcept
+    {
+        sleep_.forgo();
+    }
+
 private:
     interval* owner_;
     runtime_core* runtime_ = nullptr;

@@ -5,19 +5,22 @@
 //         on(stream.read_some(bytes), [&](result<std::size_t> count) { ... }),
 //         on(sleep_for(1s), [&] { idle = true; }));
 //
-// Nothing is lost. A case takes effect (a value leaves its channel, bytes leave their socket, a lock
-// is held) only when its operation succeeds, and every operation that has succeeded gets its handler
-// called:
-//   - Cases are started one by one, in random order, and no further one once a case has ended. So
+// One case is chosen, and nothing is lost:
+//   - Cases are started one by one, in random order, and no further one once a case was chosen. So
 //     of several that are ready exactly one is taken, each as likely as the others; the rest have
 //     not been started, and what they would have taken is where it was.
-//   - When none is ready, all wait. The first to end stops the others, which are awaited. One that
-//     succeeds before its cancellation reaches it is not undone (a kernel has no way to): its
-//     handler runs as well, after that of the first. So usually one handler runs, and now and then
-//     more. Handlers run one after the other, never at the same time.
+//   - When none is ready, all wait. A case that waits for something of sync (a channel's value or
+//     room, a lock, permits, an event, a notification, the news of a broadcast or a watch) is
+//     chosen by whoever is about to grant it, in the step that grants it; when another case was
+//     chosen before, the value, the lock or the permit goes to the next one that waits. A sleep, a
+//     tick and a oneshot are chosen when they end, and leave no trace if another one was before. So
+//     of all these exactly one takes effect, as in Go.
+//   - Everything else (sockets, files, tasks, combinators, barriers, once_cell, condition variables)
+//     cannot be undone once it has succeeded: the kernel has no way to, and a task may have done
+//     anything. Such a case is cancelled and awaited, and if it succeeds before that reaches it,
+//     its handler runs as well, after that of the chosen one. Handlers run one after the other,
+//     never at the same time.
 //   - A case that was cancelled in time has done nothing, and its handler is not called.
-// This is what the choice of one case in Go and the cancel safety of every branch in Tokio amount to,
-// for operations that cannot all be committed under one lock.
 //
 // Thread rule: awaited in tasks. Handlers run on the worker where the last case ended; between the
 // start of select() and its end they run alone, ordered with the awaiting task.
@@ -25,6 +28,7 @@
 
 #include <blitzio/io/adaptors.hpp>
 #include <blitzio/io/detail/child_counter.hpp>
+#include <blitzio/io/detail/choice.hpp>
 #include <blitzio/io/detail/late_value.hpp>
 #include <blitzio/io/detail/start_gate.hpp>
 
@@ -70,6 +74,7 @@ enum class case_kind : std::uint8_t
 template <class Operation, class Handler>
 struct select_case
 {
+    using operation_type = Operation;
     using outcome_type = await_result_t<Operation>;
     using handling = handled<Handler, outcome_type>;
     using handler_result = typename handling::type;
@@ -126,7 +131,7 @@ public:
         std::size_t not_started = 0;
         for (const std::uint8_t index : order)
         {
-            if (index == skipped || first_.index() != no_child)
+            if (index == skipped || choice_.index() != choice::undecided)
             {
                 ++not_started;
                 continue;
@@ -147,7 +152,7 @@ public:
         {
             std::rethrow_exception(std::move(thrown_));
         }
-        if (first_.index() == no_child)
+        if (choice_.index() == choice::undecided)
         {
             return fail(std::errc::invalid_argument); // every case is disabled
         }
@@ -155,13 +160,18 @@ public:
         {
             return fail(error_);
         }
-        return first_.index();
+        return choice_.index();
     }
 
 private:
-    friend child_counter;
-
     static constexpr std::uint8_t skipped = 255;
+
+    /// The choice, and the way back from it.
+    struct shared_choice : choice
+    {
+        explicit shared_choice(select_operation* select) noexcept : owner(select) {}
+        select_operation* const owner;
+    };
 
     template <std::size_t Index>
     using case_at = std::tuple_element_t<Index, std::tuple<Cases...>>;
@@ -195,13 +205,23 @@ private:
         }
     }
 
+    /// A case has ended. One that leaves no trace does so when another was chosen.
     template <std::size_t Index>
     void collect() noexcept
     {
-        auto& chosen = std::get<Index>(cases_);
+        auto& operation = std::get<Index>(cases_).operation;
+        const bool chosen = choice_.chooses(Index);
+        if constexpr (revocable<typename case_at<Index>::operation_type>)
+        {
+            if (!chosen)
+            {
+                operation.forgo();
+                return;
+            }
+        }
         store_outcome(std::get<Index>(outcomes_),
-                      [&chosen] { return chosen.operation.await_resume(); });
-        if (first_.claim(Index))
+                      [&operation] { return operation.await_resume(); });
+        if (chosen)
         {
             stop_siblings();
         }
@@ -222,7 +242,7 @@ private:
     /// waits, or has ended through its waiter, which has gone on from there.
     [[nodiscard]] bool run_handlers() noexcept
     {
-        if (first_.index() == no_child)
+        if (choice_.index() == choice::undecided)
         {
             return false;
         }
@@ -231,8 +251,8 @@ private:
             // Position 0 is the first case, the others follow in the order they were written in.
             const std::size_t position = handled_++;
             const std::size_t index = position == 0
-                                          ? first_.index()
-                                          : (position <= first_.index() ? position - 1 : position);
+                                          ? choice_.index()
+                                          : (position <= choice_.index() ? position - 1 : position);
             if (handlers[index](*this))
             {
                 return true;
@@ -247,7 +267,7 @@ private:
     {
         using outcome_type = typename case_at<Index>::outcome_type;
         auto& outcome = std::get<Index>(outcomes_);
-        const bool first = Index == first_.index();
+        const bool first = Index == choice_.index();
         if (outcome.has_exception())
         {
             note_exception(outcome.exception());
@@ -383,7 +403,27 @@ private:
     template <std::size_t Index>
     static void start_case(select_operation& self) noexcept
     {
-        child_counter::start_child<Index>(self, std::get<Index>(self.cases_).operation);
+        auto& operation = std::get<Index>(self.cases_).operation;
+        if constexpr (choosable<typename case_at<Index>::operation_type>)
+        {
+            operation.join_choice(self.choice_, Index);
+        }
+        // By its choice, so that who grants the operation finds that.
+        const waiter ended{&on_case_ended<Index>, static_cast<choice*>(&self.choice_)};
+        if (!operation.start(self.env_, ended))
+        {
+            self.template collect<Index>();
+            // Never the last: the starting loop still holds its own count.
+            static_cast<void>(self.count_down());
+        }
+    }
+
+    template <std::size_t Index>
+    static std::coroutine_handle<> on_case_ended(void* context) noexcept
+    {
+        auto& self = *static_cast<shared_choice*>(static_cast<choice*>(context))->owner;
+        self.template collect<Index>();
+        return self.child_ended();
     }
 
     template <std::size_t Index>
@@ -415,7 +455,7 @@ private:
     std::tuple<late_value<
         std::conditional_t<Cases::handler_waits, typename Cases::handler_result, no_operation>>...>
         handler_operations_;
-    first_child first_;
+    shared_choice choice_{this};
     const task_env* outer_env_ = nullptr;
     waiter continue_;
     start_gate<> gate_;

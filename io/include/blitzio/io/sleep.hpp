@@ -38,6 +38,12 @@ public:
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept;
     [[nodiscard]] result<void> await_resume() noexcept;
 
+    /// Instead of await_resume(): that the time has come has no effect. See choice.hpp.
+    void forgo() noexcept
+    {
+        stop_.disarm();
+    }
+
 private:
     friend sleep_canceller;
     friend class tick_operation;

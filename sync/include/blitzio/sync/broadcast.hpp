@@ -251,6 +251,8 @@ class broadcast_receiver<T>::receive_operation
     using base = detail::wait_operation<receive_operation, detail::broadcast_node<T>>;
 
 public:
+    using base::join_choice;
+
     explicit receive_operation(broadcast_receiver& receiver) noexcept : receiver_(&receiver) {}
 
     receive_operation(receive_operation&& other) noexcept

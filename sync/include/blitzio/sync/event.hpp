@@ -53,6 +53,8 @@ private:
 class event::wait_operation : public detail::wait_operation<event::wait_operation>
 {
 public:
+    using detail::wait_operation<event::wait_operation>::join_choice;
+
     explicit wait_operation(event& awaited) noexcept : awaited_(&awaited) {}
 
     [[nodiscard]] result<void> await_resume() noexcept

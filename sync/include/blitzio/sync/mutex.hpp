@@ -8,6 +8,7 @@
 #include <blitzio/sync/detail/wait_operation.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -51,9 +52,9 @@ private:
 
     void unlock() noexcept
     {
-        if (detail::wait_node* const heir = core_.release())
+        if (detail::wait_node* const told = core_.release())
         {
-            heir->wake();
+            detail::wake_list::wake_chain(*told);
         }
     }
 
@@ -115,6 +116,8 @@ private:
 class mutex::lock_operation : public detail::wait_operation<mutex::lock_operation>
 {
 public:
+    using wait_operation::join_choice;
+
     explicit lock_operation(mutex& wanted) noexcept : wanted_(&wanted) {}
 
     [[nodiscard]] result<guard> await_resume() noexcept
@@ -260,6 +263,11 @@ public:
     [[nodiscard]] bool start(const task_env& env, detail::waiter who) noexcept
     {
         return locking_.start(env, who);
+    }
+
+    void join_choice(detail::choice& shared, std::size_t index) noexcept
+    {
+        locking_.join_choice(shared, index);
     }
 
     [[nodiscard]] result<access> await_resume() noexcept

@@ -43,6 +43,8 @@ private:
 class notify::wait_operation : public detail::wait_operation<notify::wait_operation>
 {
 public:
+    using detail::wait_operation<notify::wait_operation>::join_choice;
+
     explicit wait_operation(notify& awaited) noexcept : awaited_(&awaited) {}
 
     [[nodiscard]] result<void> await_resume() noexcept

@@ -220,6 +220,12 @@ public:
         return begin(cell_->hand_off, env, who);
     }
 
+    /// Instead of await_resume(): a value that was sent stays where it is. See choice.hpp.
+    void forgo() noexcept
+    {
+        end();
+    }
+
     [[nodiscard]] result<T> await_resume() noexcept
     {
         end();
@@ -272,6 +278,11 @@ public:
     [[nodiscard]] result<T> await_resume() noexcept
     {
         return receiver_->await_resume();
+    }
+
+    void forgo() noexcept
+    {
+        receiver_->forgo();
     }
 
 private:

@@ -44,6 +44,7 @@ public:
     [[nodiscard]] std::size_t available() const noexcept;
 
 private:
+    [[nodiscard]] bool may_take(std::size_t count) const noexcept;
     [[nodiscard]] bool take_locked(std::size_t count) noexcept;
     [[nodiscard]] bool acquire_or_enqueue(acquire_operation& wanting,
                                           detail::attempt_mode mode) noexcept;
@@ -115,6 +116,8 @@ private:
 class semaphore::acquire_operation : public detail::wait_operation<semaphore::acquire_operation>
 {
 public:
+    using wait_operation::join_choice;
+
     acquire_operation(semaphore& wanted, std::size_t count) noexcept
         : wanted_(&wanted), count_(count)
     {

@@ -10,6 +10,7 @@
 #include <blitzio/sync/detail/wait_queue.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -61,6 +62,8 @@ private:
         bool shared = false;
     };
 
+    [[nodiscard]] bool may_enter(bool shared) const noexcept;
+    void enter(bool shared) noexcept;
     [[nodiscard]] bool take_locked(bool shared) noexcept;
     [[nodiscard]] bool acquire_or_enqueue(node& wanting, detail::attempt_mode mode) noexcept;
     [[nodiscard]] bool withdraw(node& wanting) noexcept;
@@ -186,6 +189,8 @@ class shared_mutex::operation : public detail::wait_operation<Derived, shared_mu
 public:
     using guard_type = std::conditional_t<Shared, shared_guard, guard>;
 
+    using detail::wait_operation<Derived, shared_mutex::node>::join_choice;
+
     explicit operation(shared_mutex& wanted) noexcept : wanted_(&wanted)
     {
         this->shared = Shared;
@@ -241,14 +246,24 @@ inline shared_mutex::lock_shared_operation shared_mutex::lock_shared() noexcept
     return lock_shared_operation(*this);
 }
 
+inline bool shared_mutex::may_enter(bool shared) const noexcept
+{
+    return !writing_ && (shared || readers_ == 0);
+}
+
+inline void shared_mutex::enter(bool shared) noexcept
+{
+    writing_ = !shared;
+    readers_ += shared ? 1 : 0;
+}
+
 inline bool shared_mutex::take_locked(bool shared) noexcept
 {
-    if (writing_ || !waiting_.empty() || (!shared && readers_ != 0))
+    if (!waiting_.empty() || !may_enter(shared))
     {
         return false;
     }
-    writing_ = !shared;
-    readers_ += shared ? 1 : 0;
+    enter(shared);
     return true;
 }
 
@@ -357,6 +372,11 @@ public:
     [[nodiscard]] bool start(const task_env& env, detail::waiter who) noexcept
     {
         return locking_.start(env, who);
+    }
+
+    void join_choice(detail::choice& shared, std::size_t index) noexcept
+    {
+        locking_.join_choice(shared, index);
     }
 
     [[nodiscard]] result<Access> await_resume() noexcept

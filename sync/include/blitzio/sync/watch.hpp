@@ -138,6 +138,7 @@ public:
             {
             case detail::channel_transfer::done: return {};
             case detail::channel_transfer::closed: return fail(io_errc::closed);
+            case detail::channel_transfer::lost: // not of a send
             case detail::channel_transfer::would_wait: break;
             }
         }
@@ -289,6 +290,8 @@ class watch_receiver<T>::changed_operation
     using base = detail::wait_operation<changed_operation, detail::watch_node>;
 
 public:
+    using base::join_choice;
+
     explicit changed_operation(watch_receiver& receiver) noexcept : receiver_(&receiver) {}
 
     [[nodiscard]] result<void> await_resume() noexcept

@@ -69,13 +69,12 @@ public:
             slot& last = slots_[tail_++ % capacity_];
             displaced = std::move(last.value);
             last.unread = receivers_;
-            while (wait_node* const first = waiting_.pop_front(wait_status::granted))
+            while (wait_node* const first = woken.grant_front(waiting_))
             {
                 auto& waiting = *static_cast<node*>(first);
                 waiting.value = sent;
                 *waiting.position = tail_;
                 --last.unread;
-                woken.add(waiting);
             }
             if (last.unread != 0)
             {
@@ -94,11 +93,17 @@ public:
         {
             return true;
         }
-        const auto outcome = take(*wanting.position, wanting.value, wanting.missed);
-        if (outcome != channel_transfer::would_wait)
+        if (*wanting.position != tail_)
         {
-            wanting.status =
-                outcome == channel_transfer::done ? wait_status::granted : wait_status::closed;
+            if (decide(wanting, wait_status::granted))
+            {
+                static_cast<void>(take(*wanting.position, wanting.value, wanting.missed));
+            }
+            return true;
+        }
+        if (closed_)
+        {
+            static_cast<void>(decide(wanting, wait_status::closed));
             return true;
         }
         if (mode == attempt_mode::or_wait)

@@ -31,6 +31,8 @@ class channel_send_operation
     using base = wait_operation<channel_send_operation, typename State::send_node>;
 
 public:
+    using base::join_choice;
+
     channel_send_operation(State& state, Value&& value) noexcept
         : state_(&state), value_(static_cast<Value&&>(value))
     {
@@ -77,6 +79,8 @@ class channel_receive_operation
     using base = wait_operation<channel_receive_operation, typename State::receive_node>;
 
 public:
+    using base::join_choice;
+
     explicit channel_receive_operation(State& state) noexcept : state_(&state) {}
 
     [[nodiscard]] result<typename State::value_type> await_resume() noexcept
@@ -113,7 +117,8 @@ private:
     {
     case channel_transfer::done: return {};
     case channel_transfer::would_wait: return fail(std::errc::resource_unavailable_try_again);
-    case channel_transfer::closed: break;
+    case channel_transfer::closed:
+    case channel_transfer::lost: break; // the try_ forms are no cases
     }
     return fail(io_errc::closed);
 }

@@ -4,6 +4,7 @@
 
 #include <blitzio/sync/detail/wait_queue.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -31,7 +32,100 @@ enum class channel_transfer : std::uint8_t
     done,
     would_wait, // full, or empty
     closed,
+    lost, // another case of the select was chosen; only for waits that are cases
 };
+
+/// `node` if it is a case of a select, which has to be claimed before it gets or gives anything.
+[[nodiscard]] inline wait_node* as_case(wait_node& node) noexcept
+{
+    return node.case_number != 0 ? &node : nullptr;
+}
+
+/// The decision that an attempt has come to which need not wait. A case of a select is claimed
+/// already, but perhaps not if it found the channel closed.
+template <class Atomics = std_atomics>
+void note_outcome(wait_node& node, channel_transfer outcome) noexcept
+{
+    switch (outcome)
+    {
+    case channel_transfer::done: node.status = wait_status::granted; break;
+    case channel_transfer::lost: node.status = wait_status::cancelled; break;
+    case channel_transfer::closed:
+        node.status = node.case_number == 0 || choice_of<Atomics>(node).chooses(
+                                                   static_cast<std::size_t>(node.case_number - 1))
+                          ? wait_status::closed
+                          : wait_status::cancelled;
+        break;
+    case channel_transfer::would_wait: break;
+    }
+}
+
+/// What came of the attempt to bring a sender and a receiver together.
+enum class meeting : std::uint8_t
+{
+    both,       // it takes effect on both sides
+    own_lost,   // the select of the one that comes has chosen another case
+    other_lost, // the select of the one that waits has
+    same,       // both are cases of one select, which does not meet itself
+};
+
+/// Claims the one that comes (null: no case of a select) together with the one that waits, with the
+/// lock of the channel held.
+template <class Atomics = std_atomics>
+[[nodiscard]] meeting meet(const wait_node* own, const wait_node& waiting) noexcept
+{
+    if (waiting.case_number == 0)
+    {
+        return own == nullptr || claim_case<Atomics>(*own) ? meeting::both : meeting::own_lost;
+    }
+    if (own == nullptr)
+    {
+        return claim_case<Atomics>(waiting) ? meeting::both : meeting::other_lost;
+    }
+    auto& mine = choice_of<Atomics>(*own);
+    auto& other = choice_of<Atomics>(waiting);
+    if (&mine == &other)
+    {
+        return meeting::same;
+    }
+    using pair_result = typename basic_choice<Atomics>::pair_result;
+    switch (basic_choice<Atomics>::claim_both(mine, static_cast<std::size_t>(own->case_number - 1),
+                                              other,
+                                              static_cast<std::size_t>(waiting.case_number - 1)))
+    {
+    case pair_result::both: return meeting::both;
+    case pair_result::own_lost: return meeting::own_lost;
+    case pair_result::other_lost: break;
+    }
+    return meeting::other_lost;
+}
+
+/// Looks for the one in `queue` that waits longest and meets `own`, takes it out and adds it to
+/// `woken`, as those whose select has chosen another case. Null: nobody, see `own_lost`.
+template <class Atomics = std_atomics>
+[[nodiscard]] wait_node* meet_front(wait_node* own, wait_queue& queue, wake_list& woken,
+                                    bool& own_lost) noexcept
+{
+    for (wait_node* next = queue.front(); next != nullptr;)
+    {
+        wait_node& waiting = *next;
+        next = waiting.following;
+        switch (meet<Atomics>(own, waiting))
+        {
+        case meeting::both:
+            queue.remove(waiting, wait_status::granted);
+            woken.add(waiting);
+            return &waiting;
+        case meeting::other_lost:
+            queue.remove(waiting, wait_status::cancelled);
+            woken.add(waiting);
+            break;
+        case meeting::own_lost: own_lost = true; return nullptr;
+        case meeting::same: break;
+        }
+    }
+    return nullptr;
+}
 
 /// What a channel carries.
 template <class T>

@@ -3,6 +3,7 @@
 // under which values are moved, and nothing is destroyed but what was moved from.
 #pragma once
 
+#include <blitzio/io/detail/atomics.hpp>
 #include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/sync/detail/channel_nodes.hpp>
 #include <blitzio/sync/detail/channel_store.hpp>
@@ -19,18 +20,24 @@
 namespace blitzio::detail
 {
 
-// Invariants while the lock is free:
-//   I1  while a receiver waits, the ring is empty and no sender waits;
-//   I2  while a sender waits, the ring is full;
-//   I3  after closed_ is set nobody waits and no value enters; what is in the ring can be received.
-// They make the order first-in first-out without a comparison of ages: a value goes past the ring
-// only when the ring is empty, and a sender's place in the queue is the place of its value.
-// No value is lost: a value is in its sender's frame, in the ring, or in its receiver's frame, and
+// Invariants while the lock is free, for those who wait and whose select, if they are a case of one,
+// has not chosen another case (the others get nothing and are taken out when they are found):
+//   I1  while a receiver waits, the store is empty and no sender waits, unless both are cases of
+//       one select, which does not meet itself;
+//   I2  while a sender waits, the store is full;
+//   I3  after closed_ is set nobody waits and no value enters; what is in the store can be received.
+// They make the order first-in first-out without a comparison of ages: a value goes past the store
+// only when that is empty, and a sender's place in the queue is the place of its value.
+// No value is lost: a value is in its sender's frame, in the store, or in its receiver's frame, and
 // it moves from one to the next under the lock together with the decision that this has happened.
-template <class T, class Store = ring_store<T>>
+// One case of a select takes effect: whoever moves a value has claimed the choices of both sides
+// before (claim_case, meet), under the lock.
+template <class T, class Store = ring_store<T>, class Atomics = std_atomics>
 class channel_state
 {
     static_assert(is_channel_value<T>);
+
+    using lock_guard = spin_guard<basic_spin_lock<Atomics>>;
 
 public:
     using value_type = T;
@@ -54,42 +61,46 @@ public:
     /// The meaning of the result is that of wait_operation's attempt().
     [[nodiscard]] bool send(send_node& node, attempt_mode mode) noexcept
     {
+        wake_list woken;
+        const bool decided = send(node, mode, woken);
+        woken.wake_all();
+        return decided;
+    }
+
+    /// The caller wakes those in `woken`, here and below.
+    [[nodiscard]] bool send(send_node& node, attempt_mode mode, wake_list& woken) noexcept
+    {
         if (mode == attempt_mode::only_try && seems_full())
         {
             return false; // another attempt follows, which does not go by the looks
         }
-        receive_node* receiver = nullptr;
+        lock_guard held(lock_);
+        if (node.status == wait_status::cancelled)
         {
-            spin_guard held(lock_);
-            if (node.status == wait_status::cancelled)
-            {
-                return true;
-            }
-            switch (offer(*node.source, receiver))
-            {
-            case channel_transfer::done: node.status = wait_status::granted; break;
-            case channel_transfer::closed: node.status = wait_status::closed; break;
-            case channel_transfer::would_wait:
-                if (mode == attempt_mode::or_wait)
-                {
-                    senders_.push_back(node);
-                }
-                return false;
-            }
+            return true;
         }
-        wake(receiver);
+        const auto outcome = offer(*node.source, as_case(node), woken);
+        if (outcome == channel_transfer::would_wait)
+        {
+            if (mode == attempt_mode::or_wait)
+            {
+                senders_.push_back(node);
+            }
+            return false;
+        }
+        note_outcome<Atomics>(node, outcome);
         return true;
     }
 
     [[nodiscard]] channel_transfer try_send(T& value) noexcept
     {
-        receive_node* receiver = nullptr;
+        wake_list woken;
         channel_transfer outcome;
         {
-            spin_guard held(lock_);
-            outcome = offer(value, receiver);
+            lock_guard held(lock_);
+            outcome = offer(value, nullptr, woken);
         }
-        wake(receiver);
+        woken.wake_all();
         return outcome;
     }
 
@@ -97,70 +108,73 @@ public:
     [[nodiscard]] channel_transfer send_growing(T& value)
         requires requires { typename Store::block; }
     {
-        receive_node* receiver = nullptr;
-        channel_transfer outcome = channel_transfer::would_wait;
         typename Store::block* added = nullptr;
         typename Store::leftover surplus;
         for (;;)
         {
+            wake_list woken;
+            channel_transfer outcome;
             {
-                spin_guard held(lock_);
+                lock_guard held(lock_);
                 if (added != nullptr)
                 {
                     store_.give(added, surplus);
                 }
-                if (closed_ || !receivers_.empty() || store_.has_room())
-                {
-                    outcome = offer(value, receiver);
-                    break;
-                }
+                outcome = offer(value, nullptr, woken);
+            }
+            woken.wake_all();
+            if (outcome != channel_transfer::would_wait)
+            {
+                return outcome;
             }
             added = Store::block::make();
         }
-        wake(receiver);
-        return outcome;
     }
 
     [[nodiscard]] bool receive(receive_node& node, attempt_mode mode) noexcept
+    {
+        typename Store::leftover left;
+        wake_list woken;
+        const bool decided = receive(node, mode, woken, left);
+        woken.wake_all();
+        return decided;
+    }
+
+    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode, wake_list& woken,
+                               typename Store::leftover& left) noexcept
     {
         if (mode == attempt_mode::only_try && count() == 0)
         {
             return false; // as above
         }
-        send_node* sender = nullptr;
-        typename Store::leftover left;
+        lock_guard held(lock_);
+        if (node.status == wait_status::cancelled)
         {
-            spin_guard held(lock_);
-            if (node.status == wait_status::cancelled)
-            {
-                return true;
-            }
-            switch (take(node.value, sender, left))
-            {
-            case channel_transfer::done: node.status = wait_status::granted; break;
-            case channel_transfer::closed: node.status = wait_status::closed; break;
-            case channel_transfer::would_wait:
-                if (mode == attempt_mode::or_wait)
-                {
-                    receivers_.push_back(node);
-                }
-                return false;
-            }
+            return true;
         }
-        wake(sender);
+        const auto outcome = take(node.value, as_case(node), woken, left);
+        if (outcome == channel_transfer::would_wait)
+        {
+            if (mode == attempt_mode::or_wait)
+            {
+                receivers_.push_back(node);
+            }
+            return false;
+        }
+        note_outcome<Atomics>(node, outcome);
         return true;
     }
 
     [[nodiscard]] channel_transfer try_receive(std::optional<T>& value) noexcept
     {
-        send_node* sender = nullptr;
+        wake_list woken;
         channel_transfer outcome;
         typename Store::leftover left;
         {
-            spin_guard held(lock_);
-            outcome = take(value, sender, left);
+            lock_guard held(lock_);
+            outcome = take(value, nullptr, woken, left);
         }
-        wake(sender);
+        woken.wake_all();
         return outcome;
     }
 
@@ -168,18 +182,21 @@ public:
     void close() noexcept
     {
         wake_list told;
-        {
-            spin_guard held(lock_);
-            closed_ = true;
-            told.take_all(receivers_, wait_status::closed);
-            told.take_all(senders_, wait_status::closed);
-        }
+        close(told);
         told.wake_all();
+    }
+
+    void close(wake_list& told) noexcept
+    {
+        lock_guard held(lock_);
+        closed_ = true;
+        told.take_all<Atomics>(receivers_, wait_status::closed);
+        told.take_all<Atomics>(senders_, wait_status::closed);
     }
 
     [[nodiscard]] bool is_closed() const noexcept
     {
-        spin_guard held(lock_);
+        lock_guard held(lock_);
         return closed_;
     }
 
@@ -196,13 +213,13 @@ public:
     /// For a stop request; as withdraw_node().
     [[nodiscard]] bool withdraw(send_node& node) noexcept
     {
-        spin_guard held(lock_);
+        lock_guard held(lock_);
         return withdraw_node(senders_, node);
     }
 
     [[nodiscard]] bool withdraw(receive_node& node) noexcept
     {
-        spin_guard held(lock_);
+        lock_guard held(lock_);
         return withdraw_node(receivers_, node);
     }
 
@@ -247,57 +264,89 @@ public:
     }
 
 private:
-    template <class Waiter>
-    static void wake(Waiter* woken) noexcept
-    {
-        if (woken != nullptr)
-        {
-            woken->wake();
-        }
-    }
-
-    /// Lock held. `receiver` is set when the value went straight to it; the caller wakes it.
-    [[nodiscard]] channel_transfer offer(T& value, receive_node*& receiver) noexcept
+    /// Lock held. `own` is the sender if it is a case of a select.
+    [[nodiscard]] channel_transfer offer(T& value, wait_node* own, wake_list& woken) noexcept
     {
         if (closed_)
         {
             return channel_transfer::closed;
         }
-        if (wait_node* const first = receivers_.pop_front(wait_status::granted))
+        if (!receivers_.empty())
         {
-            receiver = static_cast<receive_node*>(first);
-            receiver->value.emplace(std::move(value));
-            return channel_transfer::done;
+            bool own_lost = false;
+            if (auto* const receiver = static_cast<receive_node*>(
+                    meet_front<Atomics>(own, receivers_, woken, own_lost)))
+            {
+                receiver->value.emplace(std::move(value));
+                return channel_transfer::done;
+            }
+            if (own_lost)
+            {
+                return channel_transfer::lost;
+            }
         }
-        if (count() == store_.capacity())
+        if (!has_room())
         {
             return channel_transfer::would_wait;
+        }
+        if (own != nullptr && !claim_case<Atomics>(*own))
+        {
+            return channel_transfer::lost;
         }
         push(value);
         return channel_transfer::done;
     }
 
-    /// Lock held. `sender` is set when its value went into the store or to the caller, who wakes it.
-    [[nodiscard]] channel_transfer take(std::optional<T>& value, send_node*& sender,
+    /// Lock held. `own` is the receiver if it is a case of a select.
+    [[nodiscard]] channel_transfer take(std::optional<T>& value, wait_node* own, wake_list& woken,
                                         typename Store::leftover& left) noexcept
     {
-        if (count() == 0 && senders_.empty())
+        if (count() == 0)
         {
-            return closed_ ? channel_transfer::closed : channel_transfer::would_wait;
+            return take_from_frame(value, own, woken);
         }
-        sender = static_cast<send_node*>(senders_.pop_front(wait_status::granted));
-        if (count() == 0) // no capacity: from frame to frame
+        if (own != nullptr && !claim_case<Atomics>(*own))
         {
-            value.emplace(std::move(*sender->source));
-            return channel_transfer::done;
+            return channel_transfer::lost;
         }
         store_.pop(value, left);
         set_count(count() - 1);
-        if (sender != nullptr)
+        if (auto* const sender = static_cast<send_node*>(woken.grant_front<Atomics>(senders_)))
         {
             push(*sender->source);
         }
         return channel_transfer::done;
+    }
+
+    /// Lock held, nothing is stored. Somebody can wait to send only if there is no capacity.
+    [[nodiscard]] channel_transfer take_from_frame(std::optional<T>& value, wait_node* own,
+                                                   wake_list& woken) noexcept
+    {
+        bool own_lost = false;
+        if (auto* const sender =
+                static_cast<send_node*>(meet_front<Atomics>(own, senders_, woken, own_lost)))
+        {
+            value.emplace(std::move(*sender->source));
+            return channel_transfer::done;
+        }
+        if (own_lost)
+        {
+            return channel_transfer::lost;
+        }
+        return closed_ ? channel_transfer::closed : channel_transfer::would_wait;
+    }
+
+    /// Lock held.
+    [[nodiscard]] bool has_room() const noexcept
+    {
+        if constexpr (requires { store_.has_room(); })
+        {
+            return store_.has_room();
+        }
+        else
+        {
+            return count() != store_.capacity();
+        }
     }
 
     void push(T& value) noexcept
@@ -330,15 +379,15 @@ private:
         }
     }
 
-    mutable spin_lock lock_;
+    mutable basic_spin_lock<Atomics> lock_;
     bool closed_ = false;
     Store store_;
-    std::atomic<std::size_t> count_{0}; // changed under the lock only
+    typename Atomics::template atomic<std::size_t> count_{0}; // changed under the lock only
     wait_queue receivers_;
     wait_queue senders_;
-    std::atomic<std::size_t> sender_handles_{1};
-    std::atomic<std::size_t> receiver_handles_{1};
-    std::atomic<std::uint8_t> sides_{2};
+    typename Atomics::template atomic<std::size_t> sender_handles_{1};
+    typename Atomics::template atomic<std::size_t> receiver_handles_{1};
+    typename Atomics::template atomic<std::uint8_t> sides_{2};
 };
 
 } // namespace blitzio::detail

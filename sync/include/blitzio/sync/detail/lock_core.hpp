@@ -20,6 +20,8 @@ namespace blitzio::detail
 //       set and cleared under queue_lock_ only, and only while the lock is held.
 // First come, first served: while somebody waits the word is not `unlocked` (I1, I2), so nobody
 // gets past; a release that finds the waited bit gives the lock to the head of the queue.
+// A case of a select takes the lock, or enters the queue, while it holds its choice: until it is
+// known which, nobody decides for another case. It never takes the lock in passing (only_try).
 // No wake-up is lost: a waiter enters the queue after it has set the waited bit on a word with the
 // held bit, in one step; the holder cannot free that word any more, and comes to the queue.
 // Nobody touches a lock that may be gone: what frees the lock is a compare-exchange outside of
@@ -53,7 +55,7 @@ public:
     {
         if (mode == attempt_mode::only_try)
         {
-            if (!try_acquire())
+            if (node.case_number != 0 || !try_acquire())
             {
                 return false;
             }
@@ -65,6 +67,86 @@ public:
         {
             return true;
         }
+        if (node.case_number == 0) [[likely]]
+        {
+            return take_or_push(node);
+        }
+        auto& shared = choice_of<Atomics>(node);
+        if (!shared.hold())
+        {
+            node.status = wait_status::cancelled;
+            return true;
+        }
+        const bool taken = take_or_push(node);
+        if (taken)
+        {
+            shared.settle(static_cast<std::size_t>(node.case_number - 1));
+        }
+        else
+        {
+            shared.let_go();
+        }
+        return taken;
+    }
+
+    /// For a stop request; as withdraw_node().
+    [[nodiscard]] bool withdraw(wait_node& node) noexcept
+    {
+        spin_guard inside(queue_lock_);
+        if (!withdraw_node(waiting_, node))
+        {
+            return false;
+        }
+        note_removal();
+        return true;
+    }
+
+    /// Gives the lock to the one that waits longest, or frees it. The caller continues those in
+    /// the chain it gets (see wake_list): the heir, and cases of selects that chose another one.
+    [[nodiscard]] wait_node* release() noexcept
+    {
+        wake_list told;
+        for (;;)
+        {
+            std::uint8_t expected = word_.load(std::memory_order_relaxed);
+            // Release: partner is the acquire of who takes the lock next.
+            if (expected == held &&
+                word_.compare_exchange_strong(expected, unlocked, std::memory_order_release,
+                                              std::memory_order_relaxed))
+            {
+                return told.chain();
+            }
+            Atomics::expect(expected == (held | waited_bit));
+            spin_guard inside(queue_lock_);
+            if (waiting_.empty())
+            {
+                continue; // the last waiter was withdrawn meanwhile
+            }
+            const bool inherited = told.grant_front<Atomics>(waiting_) != nullptr;
+            note_removal();
+            if (inherited)
+            {
+                return told.chain();
+            }
+        }
+    }
+
+    /// For the holder, once each time: true every few times. Asking the worker for a piece of the
+    /// task's budget costs as much as locking, so it is asked for less often.
+    [[nodiscard]] bool charges_budget() noexcept
+    {
+        return ++times_held_ % locks_per_budget == 0;
+    }
+
+private:
+    static constexpr std::uint8_t locks_per_budget = 8;
+    static constexpr std::uint8_t unlocked = 0;
+    static constexpr std::uint8_t held = 1;
+    static constexpr std::uint8_t waited_bit = 2;
+
+    /// queue_lock_ held. True: the node has the lock. False: it is in the queue.
+    [[nodiscard]] bool take_or_push(wait_node& node) noexcept
+    {
         std::uint8_t seen = word_.load(std::memory_order_relaxed);
         while ((seen & waited_bit) == 0)
         {
@@ -85,55 +167,6 @@ public:
         waiting_.push_back(node);
         return false;
     }
-
-    /// For a stop request; as withdraw_node().
-    [[nodiscard]] bool withdraw(wait_node& node) noexcept
-    {
-        spin_guard inside(queue_lock_);
-        if (!withdraw_node(waiting_, node))
-        {
-            return false;
-        }
-        note_removal();
-        return true;
-    }
-
-    /// Gives the lock to the one that waits longest, whom the caller continues, or frees it.
-    [[nodiscard]] wait_node* release() noexcept
-    {
-        for (;;)
-        {
-            std::uint8_t expected = word_.load(std::memory_order_relaxed);
-            // Release: partner is the acquire of who takes the lock next.
-            if (expected == held &&
-                word_.compare_exchange_strong(expected, unlocked, std::memory_order_release,
-                                              std::memory_order_relaxed))
-            {
-                return nullptr;
-            }
-            Atomics::expect(expected == (held | waited_bit));
-            spin_guard inside(queue_lock_);
-            if (wait_node* const heir = waiting_.pop_front(wait_status::granted))
-            {
-                note_removal();
-                return heir;
-            }
-            // The last waiter was withdrawn meanwhile.
-        }
-    }
-
-    /// For the holder, once each time: true every few times. Asking the worker for a piece of the
-    /// task's budget costs as much as locking, so it is asked for less often.
-    [[nodiscard]] bool charges_budget() noexcept
-    {
-        return ++times_held_ % locks_per_budget == 0;
-    }
-
-private:
-    static constexpr std::uint8_t locks_per_budget = 8;
-    static constexpr std::uint8_t unlocked = 0;
-    static constexpr std::uint8_t held = 1;
-    static constexpr std::uint8_t waited_bit = 2;
 
     /// queue_lock_ held, a node was taken out, so the word is held | waited_bit, and stays so.
     void note_removal() noexcept

@@ -31,6 +31,10 @@ namespace blitzio::detail
 // sender that sleeps is taken into the slot that was just emptied. In both cases the one who
 // cleared the waiting bit acts for the sleeping side, which touches nothing meanwhile. So a value
 // is in its sender's frame, in the ring, or in its receiver's frame.
+// One case of a select takes effect: a side that is one claims its choice (claim_own) as soon as it
+// is sure that it need not wait, before it touches anything; a sleeping side is claimed after its
+// waiting bit was cleared, and when its select has chosen another case it is told so, and the value
+// stays in the ring, or in its frame.
 template <class T, class Atomics = std_atomics, template <class> class Cursor = waitable_cursor>
 class spsc_state
 {
@@ -59,14 +63,17 @@ public:
         std::allocator<T>().deallocate(ring_, capacity_); // the receiver has emptied it
     }
 
-    /// `woken` is set when the value went straight to a waiting receiver; the caller wakes it.
-    [[nodiscard]] channel_transfer try_send(T& value, receive_node*& woken) noexcept
+    /// `woken` is set when a waiting receiver got the value, or its select has chosen another case;
+    /// the caller wakes it. `own` is the sender if it is a case of a select.
+    [[nodiscard]] channel_transfer try_send(T& value, receive_node*& woken,
+                                            wait_node* own = nullptr) noexcept
     {
         // Who finds a receiver asleep need not go through the ring, which is empty then.
-        if (tail_.has_waiter() && tail_.claim_waiter())
+        // A case of a select has to: it must know that there is room before it is claimed.
+        if (own == nullptr && tail_.has_waiter() && tail_.claim_waiter() &&
+            chosen(*receiver_.waiter, woken))
         {
-            woken = hand_over(value);
-            return channel_transfer::done;
+            return hand_over(value, woken);
         }
         if (sender_.position - sender_.other == capacity_)
         {
@@ -75,6 +82,10 @@ public:
             {
                 return tail_.is_closed() ? channel_transfer::closed : channel_transfer::would_wait;
             }
+        }
+        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
         }
         T* const slot = ring_ + sender_.slot;
         std::construct_at(slot, std::move(value));
@@ -85,18 +96,19 @@ public:
             case advance_result::advanced: sender_.step(capacity_); return channel_transfer::done;
             case advance_result::closed: give_back(value, slot); return channel_transfer::closed;
             case advance_result::other_waits:
-                if (tail_.claim_waiter())
+                if (tail_.claim_waiter() && chosen(*receiver_.waiter, woken))
                 {
-                    woken = hand_over(*slot);
+                    const auto done = hand_over(*slot, woken);
                     std::destroy_at(slot);
-                    return channel_transfer::done;
+                    return done;
                 }
             }
         }
     }
 
     /// As try_send().
-    [[nodiscard]] channel_transfer try_receive(std::optional<T>& value, send_node*& woken) noexcept
+    [[nodiscard]] channel_transfer try_receive(std::optional<T>& value, send_node*& woken,
+                                               wait_node* own = nullptr) noexcept
     {
         if (receiver_.position == receiver_.other)
         {
@@ -108,6 +120,10 @@ public:
                 return closed ? channel_transfer::closed : channel_transfer::would_wait;
             }
         }
+        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
+        }
         T* const slot = ring_ + receiver_.slot;
         value.emplace(std::move(*slot));
         std::destroy_at(slot);
@@ -117,7 +133,7 @@ public:
             claimed = head_.claim_waiter() || claimed;
         }
         receiver_.step(capacity_);
-        if (claimed)
+        if (claimed && chosen(*sender_.waiter, woken))
         {
             woken = take_over();
         }
@@ -129,10 +145,10 @@ public:
     {
         for (;;)
         {
-            const auto outcome = try_send(*node.source, woken);
+            const auto outcome = try_send(*node.source, woken, as_case(node));
             if (outcome != channel_transfer::would_wait)
             {
-                node.status = status_of(outcome);
+                note_outcome<Atomics>(node, outcome);
                 return true;
             }
             if (mode == attempt_mode::only_try)
@@ -153,10 +169,10 @@ public:
     {
         for (;;)
         {
-            const auto outcome = try_receive(node.value, woken);
+            const auto outcome = try_receive(node.value, woken, as_case(node));
             if (outcome != channel_transfer::would_wait)
             {
-                node.status = status_of(outcome);
+                note_outcome<Atomics>(node, outcome);
                 return true;
             }
             if (mode == attempt_mode::only_try)
@@ -202,12 +218,12 @@ public:
         if (tail_.close())
         {
             receiver = receiver_.waiter;
-            receiver->status = wait_status::closed;
+            static_cast<void>(decide<Atomics>(*receiver, wait_status::closed));
         }
         if (head_.close())
         {
             sender = sender_.waiter;
-            sender->status = wait_status::closed;
+            static_cast<void>(decide<Atomics>(*sender, wait_status::closed));
         }
     }
 
@@ -245,20 +261,40 @@ private:
         }
     };
 
-    [[nodiscard]] static wait_status status_of(channel_transfer outcome) noexcept
+    [[nodiscard]] static bool claim_own(const wait_node* own) noexcept
     {
-        return outcome == channel_transfer::done ? wait_status::granted : wait_status::closed;
+        return own == nullptr || claim_case<Atomics>(*own);
     }
 
-    /// True: decided. A parked node is not touched: it may be gone.
+    /// The side that waits with `node` belongs to the caller. False: its select has chosen another
+    /// case, it gets nothing, and is to be woken.
+    template <class Node>
+    [[nodiscard]] static bool chosen(Node& node, Node*& woken) noexcept
+    {
+        if (claim_case<Atomics>(node))
+        {
+            return true;
+        }
+        node.status = wait_status::cancelled;
+        woken = &node;
+        return false;
+    }
+
+    /// Whether the attempt is decided. A parked node is not touched: it may be gone.
     [[nodiscard]] static bool note_parking(wait_node& node, park_result parked) noexcept
     {
         if (parked == park_result::parked)
         {
             return false;
         }
-        node.status =
-            parked == park_result::withdrawn ? wait_status::cancelled : wait_status::closed;
+        if (parked == park_result::withdrawn)
+        {
+            node.status = wait_status::cancelled;
+        }
+        else
+        {
+            static_cast<void>(decide<Atomics>(node, wait_status::closed));
+        }
         return true;
     }
 
@@ -272,12 +308,12 @@ private:
     }
 
     /// The receiver sleeps, and belongs to the caller.
-    [[nodiscard]] receive_node* hand_over(T& value) noexcept
+    [[nodiscard]] channel_transfer hand_over(T& value, receive_node*& woken) noexcept
     {
-        receive_node* const served = receiver_.waiter;
-        served->value.emplace(std::move(value));
-        served->status = wait_status::granted;
-        return served;
+        woken = receiver_.waiter;
+        woken->value.emplace(std::move(value));
+        woken->status = wait_status::granted;
+        return channel_transfer::done;
     }
 
     /// The sender sleeps, the ring was full, and its oldest slot has just been emptied: the value

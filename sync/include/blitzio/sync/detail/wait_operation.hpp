@@ -7,6 +7,7 @@
 #include <blitzio/io/result.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <system_error>
@@ -39,6 +40,9 @@ enum class attempt_mode : std::uint8_t
 ///   - A callback that is still running when the frame continues is waited for in conclude(),
 ///     which await_resume() calls first. So neither the frame nor the object can go away under it.
 ///   - A grant that meets a stop request stands: success beats cancellation.
+///   - A case of a select is granted only by who has claimed its choice (see io/detail/choice.hpp),
+///     under the same lock; who is refused decides `cancelled` and goes on to the next. Derived
+///     makes join_choice() public if all who grant it, and its own attempt, ask before.
 /// `Node` is a wait_node with what the granting side needs to know.
 template <class Derived, class Node = wait_node>
 class wait_operation : public awaitable_base<Derived>, protected Node
@@ -68,6 +72,13 @@ protected:
 
     /// Only before start(): what is waited for moves with the derived class, no wait has begun.
     wait_operation(wait_operation&&) noexcept {}
+
+    /// See choosable in io/detail/choice.hpp.
+    void join_choice(choice& shared, std::size_t index) noexcept
+    {
+        this->on_complete.context = &shared;
+        this->case_number = static_cast<std::uint8_t>(index + 1);
+    }
 
     /// The decision; nobody else refers to the operation afterwards.
     [[nodiscard]] wait_status conclude() noexcept

@@ -5,12 +5,16 @@
 #pragma once
 
 #include <blitzio/io/detail/assert.hpp>
+#include <blitzio/io/detail/atomics.hpp>
+#include <blitzio/io/detail/choice.hpp>
 #include <blitzio/io/detail/resume.hpp>
 #include <blitzio/io/detail/runnable.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 #include <blitzio/io/detail/waiter.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace blitzio::detail
 {
@@ -21,7 +25,7 @@ enum class wait_status : std::uint8_t
     idle,      // not in a queue and nothing decided
     queued,    // in a queue
     granted,   // has what was waited for
-    cancelled, // a stop was requested first; nothing was obtained
+    cancelled, // a stop was requested first, or a select chose another case; nothing was obtained
     closed,    // the object was closed first; nothing was obtained
 };
 
@@ -36,6 +40,9 @@ struct wait_node : runnable
     runtime_core* runtime;
     waiter on_complete;
     wait_status status = wait_status::idle;
+    /// 0, or one more than the number of the select's case that waits here; the waiter's context is
+    /// then the choice. A byte instead of a pointer, so that nodes do not grow.
+    std::uint8_t case_number = 0;
 
     /// The runnable's function.
     static void continue_waiter(runnable* item) noexcept
@@ -50,6 +57,31 @@ struct wait_node : runnable
         schedule(*runtime, *this);
     }
 };
+
+template <class Atomics>
+[[nodiscard]] basic_choice<Atomics>& choice_of(const wait_node& node) noexcept
+{
+    return *static_cast<basic_choice<Atomics>*>(node.on_complete.context);
+}
+
+/// To be asked before `node` gets anything, with the lock of the object held. False: a select has
+/// chosen another case. True: this one, if it is a case. Costs a plain wait a look at a byte.
+template <class Atomics = std_atomics>
+[[nodiscard]] bool claim_case(const wait_node& node) noexcept
+{
+    return node.case_number == 0 ||
+           choice_of<Atomics>(node).claim(static_cast<std::size_t>(node.case_number - 1));
+}
+
+/// For an attempt that need not wait: decides on `why` unless a select has chosen another case, and
+/// tells whether it has.
+template <class Atomics = std_atomics>
+[[nodiscard]] bool decide(wait_node& node, wait_status why) noexcept
+{
+    const bool chosen = claim_case<Atomics>(node);
+    node.status = chosen ? why : wait_status::cancelled;
+    return chosen;
+}
 
 class wait_queue
 {
@@ -141,39 +173,80 @@ public:
         last_ = &taken;
     }
 
+    /// Takes all out, for `why`, or because their select has chosen another case.
+    template <class Atomics = std_atomics>
     void take_all(wait_queue& from, wait_status why) noexcept
     {
-        while (wait_node* const taken = from.pop_front(why))
+        while (wait_node* const first = from.front())
         {
-            add(*taken);
+            from.remove(*first, claim_case<Atomics>(*first) ? why : wait_status::cancelled);
+            add(*first);
         }
+    }
+
+    /// The one that waits longest and can still be granted; null when nobody can. It is taken out
+    /// and added, as are those before it whose select has chosen another case.
+    template <class Atomics = std_atomics>
+    [[nodiscard]] wait_node* grant_front(wait_queue& from) noexcept
+    {
+        while (wait_node* const first = from.front())
+        {
+            if (grant_if_chosen<Atomics>(from, *first)) [[likely]]
+            {
+                return first;
+            }
+        }
+        return nullptr;
+    }
+
+    /// Takes `first` out and adds it. False: its select has chosen another case, it gets nothing.
+    template <class Atomics = std_atomics>
+    [[nodiscard]] bool grant_if_chosen(wait_queue& from, wait_node& first) noexcept
+    {
+        const bool chosen = claim_case<Atomics>(first);
+        from.remove(first, chosen ? wait_status::granted : wait_status::cancelled);
+        add(first);
+        return chosen;
+    }
+
+    /// The first of a chain that ends with null, for wake_chain(); null when nobody was added.
+    [[nodiscard]] wait_node* chain() const noexcept
+    {
+        return first_;
     }
 
     /// Continues all of them, in order; without the lock.
     void wake_all() noexcept
     {
-        if (first_ == nullptr)
+        if (first_ != nullptr)
         {
+            wake_chain(*std::exchange(first_, nullptr));
+            last_ = nullptr;
+        }
+    }
+
+    static void wake_chain(wait_node& first) noexcept
+    {
+        if (first.following == nullptr) [[likely]]
+        {
+            first.wake();
             return;
         }
-        if (first_ == last_)
-        {
-            first_->wake();
-        }
-        else
-        {
-            for (wait_node* node = first_; node != nullptr;)
-            {
-                wait_node* const following = node->following; // the node is gone once scheduled
-                // Not as "next": each would overtake the one before.
-                schedule_last(*node->runtime, *node);
-                node = following;
-            }
-        }
-        first_ = last_ = nullptr;
+        wake_several(first);
     }
 
 private:
+    [[gnu::noinline]] static void wake_several(wait_node& first) noexcept
+    {
+        for (wait_node* node = &first; node != nullptr;)
+        {
+            wait_node* const following = node->following; // the node is gone once scheduled
+            // Not as "next": each would overtake the one before.
+            schedule_last(*node->runtime, *node);
+            node = following;
+        }
+    }
+
     wait_node* first_ = nullptr;
     wait_node* last_ = nullptr;
 };

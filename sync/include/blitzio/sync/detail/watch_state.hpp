@@ -65,13 +65,15 @@ public:
         }
         if (*wanting.seen != version_)
         {
-            *wanting.seen = version_;
-            wanting.status = wait_status::granted;
+            if (decide(wanting, wait_status::granted))
+            {
+                *wanting.seen = version_;
+            }
             return true;
         }
         if (closed_)
         {
-            wanting.status = wait_status::closed;
+            static_cast<void>(decide(wanting, wait_status::closed));
             return true;
         }
         if (mode == attempt_mode::or_wait)
@@ -156,10 +158,9 @@ private:
             }
             std::swap(latest_, sent); // the caller destroys the value before
             ++version_;
-            while (wait_node* const first = waiting_.pop_front(wait_status::granted))
+            while (wait_node* const first = woken.grant_front(waiting_))
             {
                 *static_cast<watch_node*>(first)->seen = version_;
-                woken.add(*first);
             }
         }
         woken.wake_all();
