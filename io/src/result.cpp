@@ -28,6 +28,7 @@ public:
             return "waiting here would block the thread that has to make progress";
         case io_errc::shutting_down: return "shutting down";
         case io_errc::invalid_format: return "invalid format";
+        case io_errc::wrong_thread: return "another thread runs this runtime";
         }
         return "unknown blitzio error " + std::to_string(value);
     }

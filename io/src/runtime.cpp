@@ -24,15 +24,46 @@ void require_no_worker(const char* what)
     }
 }
 
+caller_turn::caller_turn(runtime_core& runtime, const char* what)
+{
+    require_no_worker(what);
+    if (runtime.runs_on_caller())
+    {
+        runtime.begin_turn(what);
+        taken_ = &runtime;
+    }
+}
+
+caller_turn::~caller_turn()
+{
+    if (taken_ != nullptr)
+    {
+        taken_->end_turn();
+    }
+}
+
 void blocking_waiter::wait(runtime_core& runtime)
 {
-    if (runtime.is_simulated())
+    if (runtime.is_simulated() || runtime.runs_on_caller())
     {
-        runtime.simulate_until([this] { return finished_; });
+        // Tasks end on this very thread.
+        runtime.run_here_until([this] { return finished_; });
         return;
     }
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return finished_; });
+}
+
+/// The strategy under which there is something for the program to run.
+void require_caller_runs(runtime_core& runtime, const char* what)
+{
+    if (!runtime.runs_on_caller())
+    {
+        throw std::system_error(
+            std::make_error_code(std::errc::operation_not_supported),
+            std::string(what) +
+                ": the runtime has threads of its own (strategy is not single_threaded)");
+    }
 }
 
 worker& require_worker(runtime_core& runtime, unsigned index)
@@ -130,8 +161,30 @@ runtime::~runtime()
 
 void runtime::run()
 {
-    detail::require_no_worker("runtime::run");
+    const detail::caller_turn turn(*core_, "runtime::run");
     core_->wait_until_idle();
+}
+
+int runtime::fd()
+{
+    detail::require_caller_runs(*core_, "runtime::fd");
+    core_->begin_turn("runtime::fd");
+    const auto made = core_->descriptor();
+    core_->end_turn();
+    if (!made)
+    {
+        throw std::system_error(made.error(), "runtime::fd");
+    }
+    return *made;
+}
+
+std::size_t runtime::run_ready(std::size_t most)
+{
+    detail::require_caller_runs(*core_, "runtime::run_ready");
+    core_->begin_turn("runtime::run_ready");
+    const std::size_t count = core_->run_ready(most);
+    core_->end_turn();
+    return count;
 }
 
 std::string_view runtime::backend_name() const noexcept
@@ -156,13 +209,13 @@ runtime_dump runtime::dump(std::size_t tasks_max) const
 
 shutdown_report runtime::shutdown(std::chrono::steady_clock::time_point deadline)
 {
-    detail::require_no_worker("runtime::shutdown");
+    const detail::caller_turn turn(*core_, "runtime::shutdown");
     return core_->shutdown(deadline.time_since_epoch());
 }
 
 shutdown_report runtime::shutdown(std::chrono::nanoseconds patience)
 {
-    detail::require_no_worker("runtime::shutdown");
+    const detail::caller_turn turn(*core_, "runtime::shutdown");
     return core_->shutdown(detail::add_saturated(core_->now(), patience));
 }
 

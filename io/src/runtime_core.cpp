@@ -38,7 +38,7 @@ unsigned choose_worker_count(const runtime_config& config, std::string& explanat
 {
     if (config.strategy == scheduling_strategy::single_threaded)
     {
-        explanation += "workers: 1 (single_threaded)\n";
+        explanation += "workers: 1 (single_threaded: on the thread that runs it)\n";
         return 1;
     }
     if (config.io_threads != 0)
@@ -54,6 +54,10 @@ unsigned choose_worker_count(const runtime_config& config, std::string& explanat
 
 bool pins_workers(const runtime_config& config, unsigned workers)
 {
+    if (config.strategy == scheduling_strategy::single_threaded)
+    {
+        return false; // the thread is not ours
+    }
     switch (config.affinity)
     {
     case affinity_choice::none: return false;
@@ -206,6 +210,16 @@ result<void> runtime_core::start_workers()
         }
         return {};
     }
+    if (runs_on_caller())
+    {
+        explanation_ += "affinity: none\n";
+        return {};
+    }
+    return start_threads();
+}
+
+result<void> runtime_core::start_threads()
+{
     const bool pinned = pins_workers(config_, worker_count_);
     explanation_ += pinned ? "affinity: a processor for each worker\n" : "affinity: none\n";
     for (unsigned index = 0; index < worker_count_; ++index)
@@ -255,7 +269,7 @@ void runtime_core::stop_tasks() noexcept
 runtime_core::~runtime_core()
 {
     ask_to_end();
-    wait_until_idle();
+    run_to_the_end();
     stop_workers();
     while (injection_.pop() != nullptr) // a probe of a queue's delay, if it overflowed into here
     {
@@ -418,23 +432,35 @@ std::string runtime_core::name_live_tasks() const
 
 void runtime_core::wait_until_idle()
 {
-    if (is_simulated())
+    const auto all_ended = [this] { return live_task_count() == 0; };
+    const std::chrono::seconds patience(limits::shutdown_report_seconds);
+    const auto report = [this] {
+        std::fprintf(stderr, "%s: waiting to end; %s", config_.name.c_str(),
+                     name_live_tasks().c_str());
+    };
+    // Only a runtime that is going away is expected to become idle soon.
+    const bool ending = ending_.load(std::memory_order_relaxed);
+    if (is_simulated() || runs_on_caller())
     {
-        simulate_until([this] { return live_task_count() == 0; });
+        if (ending && !is_simulated())
+        {
+            run_here_until(all_ended, now() + patience);
+            if (!all_ended())
+            {
+                report();
+            }
+        }
+        run_here_until(all_ended);
         return;
     }
     watch_.watchers.fetch_add(1, std::memory_order_relaxed);
     std::unique_lock lock(watch_.mutex);
-    const auto all_ended = [this] { return live_task_count() == 0; };
-    const std::chrono::seconds patience(limits::shutdown_report_seconds);
     bool reported = false;
     while (!watch_.changed.wait_for(lock, patience, all_ended))
     {
-        // Only a runtime that is going away is expected to become idle soon.
         if (ending_.load(std::memory_order_relaxed) && !std::exchange(reported, true))
         {
-            std::fprintf(stderr, "%s: waiting to end; %s", config_.name.c_str(),
-                         name_live_tasks().c_str());
+            report();
         }
     }
     watch_.watchers.fetch_sub(1, std::memory_order_relaxed);

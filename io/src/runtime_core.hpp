@@ -69,6 +69,20 @@ public:
     {
         return worker_count_;
     }
+    /// There is no thread: the worker runs on the thread that calls, see caller_turn.
+    [[nodiscard]] bool runs_on_caller() const noexcept
+    {
+        return config_.strategy == scheduling_strategy::single_threaded;
+    }
+    /// The calling thread begins to run the worker of a runtime without threads, and becomes the only
+    /// one that may. Throws std::system_error when another one is, or when this one does already.
+    void begin_turn(const char* what);
+    void end_turn() noexcept;
+    /// In a turn.
+    void run_here_until(const std::function<bool()>& done,
+                        std::optional<std::chrono::nanoseconds> until = std::nullopt);
+    [[nodiscard]] std::size_t run_ready(std::size_t most);
+    [[nodiscard]] result<int> descriptor() noexcept;
     /// Workers take each other's tasks.
     [[nodiscard]] bool steals_work() const noexcept
     {
@@ -183,6 +197,10 @@ private:
     std::expected<void, config_error> build();
     result<void> choose_backend(backend_choice wanted);
     result<void> start_workers();
+    result<void> start_threads();
+    [[nodiscard]] std::size_t run_ready_simulated(std::size_t most);
+    [[nodiscard]] bool is_quiet() const noexcept;
+    void run_to_the_end();
     void stop_workers() noexcept;
     void stop_tasks() noexcept;
     /// True: no task is left; false: the clock shows `deadline`.
@@ -211,6 +229,10 @@ private:
     live_tasks_watch watch_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker_thread> threads_;
+    /// Number of the thread that runs a worker without a thread; 0: none has so far.
+    std::atomic<std::uint64_t> owner_{0};
+    /// It is at it. Owner's thread only.
+    bool in_turn_ = false;
     std::atomic<bool> stopping_{false};
     /// Set by the destructor: tasks spawned from now on are born with a stop request.
     std::atomic<bool> ending_{false};

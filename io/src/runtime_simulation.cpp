@@ -90,6 +90,44 @@ void runtime_core::simulate_until(const std::function<bool()>& done,
     }
 }
 
+/// Nothing will happen before something comes from outside.
+bool runtime_core::is_quiet() const noexcept
+{
+    return injected() == 0 && !workers_[0]->has_work() &&
+           !simulation_->world().driver_has_ready(0) && !next_simulated_event();
+}
+
+/// Virtual time passes by itself whenever nobody has work: so the descriptor is readable as long as
+/// there is anything to come. It stays so, too, while real pools work, whose end tells nobody.
+std::size_t runtime_core::run_ready_simulated(std::size_t most)
+{
+    std::size_t turns = 0;
+    const auto is_over = [&] {
+        // Acquire: as in simulate_until().
+        const bool outside_works = external_work_.load(std::memory_order_acquire) != 0;
+        const bool has_work = injected() != 0 || workers_[0]->has_work() ||
+                              simulation_->world().driver_has_ready(0);
+        if (turns == most || (!has_work && (outside_works || !next_simulated_event())))
+        {
+            return true;
+        }
+        ++turns;
+        return false;
+    };
+    simulate_until(is_over);
+    worker& only = *workers_[0];
+    if (only.has_descriptor())
+    {
+        ready_list none;
+        static_cast<void>(only.io().rest(none, std::nullopt));
+        if (!is_quiet() || external_work_.load(std::memory_order_acquire) != 0)
+        {
+            only.io().call_again();
+        }
+    }
+    return turns;
+}
+
 void runtime_core::add_simulated_job(runnable& job) noexcept
 {
     auto& world = simulation_->world();

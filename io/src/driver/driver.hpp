@@ -7,6 +7,7 @@
 
 #include <blitzio/io/detail/op.hpp>
 #include <blitzio/io/detail/ready_list.hpp>
+#include <blitzio/io/result.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -59,6 +60,20 @@ public:
     }
     /// Runs once on the owner thread before anything else.
     virtual void start() noexcept {}
+
+    // --- for a worker that runs inside of a loop of the program's
+    /// What that loop waits for: readable while the worker has something to do, see rest(). Made by
+    /// the first call. Owner thread.
+    [[nodiscard]] virtual result<int> descriptor() noexcept = 0;
+    /// In place of wait(). True: the driver rests, and the descriptor becomes readable with the next
+    /// completion, with wake(), or when the clock shows `until`. False: there is something to do
+    /// now, maybe in `ready`. Hands over submissions. Only after descriptor().
+    [[nodiscard]] virtual bool rest(ready_list& ready,
+                                    std::optional<std::chrono::nanoseconds> until) noexcept = 0;
+    /// Must come before anything else after a rest.
+    virtual void end_rest(ready_list& ready) noexcept = 0;
+    /// Makes the descriptor readable until the next rest(). Only after descriptor().
+    virtual void call_again() noexcept = 0;
 
 protected:
     /// The operation's own terminal result has arrived.

@@ -17,9 +17,9 @@ void runtime_core::ask_to_end() noexcept
 bool runtime_core::wait_until_idle_or(std::chrono::nanoseconds deadline)
 {
     const auto all_ended = [this] { return live_task_count() == 0; };
-    if (is_simulated())
+    if (is_simulated() || runs_on_caller())
     {
-        simulate_until(all_ended, deadline);
+        run_here_until(all_ended, deadline);
         return all_ended();
     }
     // Beyond this a wait overflows inside some standard libraries.

@@ -443,6 +443,11 @@ void worker::sleep(ready_list& ready) noexcept
             timeout = std::max(*until - now, std::chrono::nanoseconds(0));
         }
     }
+    if (park_until_) [[unlikely]]
+    {
+        const auto left = std::max(*park_until_ - core_.now(), std::chrono::nanoseconds(0));
+        timeout = std::min(timeout.value_or(left), left);
+    }
     const std::size_t fired = ready.count;
     stats_.parks.add();
     if (core_.stopping())
@@ -505,6 +510,129 @@ void worker::run() noexcept
     set_current_worker(nullptr);
 }
 
+void worker::run_until(bool (*is_over)(void*) noexcept, void* context,
+                       std::optional<std::chrono::nanoseconds> until) noexcept
+{
+    worker* const outer = current_worker();
+    set_current_worker(this);
+    end_rest();
+    park_until_ = until;
+    while (!is_over(context) && (!until || core_.now() < *until))
+    {
+        if (runnable* const item = next_item())
+        {
+            execute(*item);
+        }
+        else
+        {
+            park();
+        }
+    }
+    park_until_.reset();
+    if (has_descriptor_)
+    {
+        driver_->call_again();
+    }
+    set_current_worker(outer);
+}
+
+result<int> worker::descriptor() noexcept
+{
+    auto made = driver_->descriptor();
+    if (made && !std::exchange(has_descriptor_, true))
+    {
+        driver_->call_again();
+    }
+    return made;
+}
+
+std::size_t worker::run_ready(std::size_t most) noexcept
+{
+    worker* const outer = current_worker();
+    set_current_worker(this);
+    end_rest();
+    maintain();
+    std::size_t count = 0;
+    for (bool more = true; more;)
+    {
+        runnable* item = nullptr;
+        while (count < most && (item = next_item()) != nullptr)
+        {
+            execute(*item);
+            ++count;
+        }
+        if (count == most)
+        {
+            // Not to be left lying until the next call: what was submitted.
+            maintain();
+            if (has_descriptor_)
+            {
+                driver_->call_again();
+            }
+            more = false;
+        }
+        else if (has_descriptor_)
+        {
+            more = !rest();
+        }
+        else
+        {
+            maintain();
+            more = has_local_work();
+        }
+    }
+    set_current_worker(outer);
+    return count;
+}
+
+/// What park() does, but whoever waits for the descriptor sleeps. False: there is more to do.
+bool worker::rest() noexcept
+{
+    lone_.shrink();
+    if (!inbox_.try_mark_inactive())
+    {
+        return false;
+    }
+    ready_list ready;
+    std::optional<std::chrono::nanoseconds> until;
+    if (timers_.size() != 0)
+    {
+        until = advance_timers(look_at_clock(), ready);
+    }
+    const std::size_t fired = ready.count;
+    resting_ = ready.empty() && driver_->rest(ready, until);
+    if (resting_)
+    {
+        parked_.store(true, std::memory_order_relaxed);
+        stats_.parks.add();
+        return true;
+    }
+    stats_.operations_completed.add(ready.count - fired);
+    static_cast<void>(inbox_.mark_active());
+    push_all(ready);
+    return false;
+}
+
+void worker::end_rest() noexcept
+{
+    if (!std::exchange(resting_, false))
+    {
+        return;
+    }
+    parked_.store(false, std::memory_order_relaxed);
+    ready_list ready;
+    driver_->end_rest(ready);
+    stats_.operations_completed.add(ready.count);
+    static_cast<void>(inbox_.mark_active());
+    push_all(ready);
+}
+
+bool worker::has_local_work() const noexcept
+{
+    return next_slot_.load(std::memory_order_relaxed) != nullptr || !queue_is_empty() ||
+           !bound_.empty() || timers_.has_due();
+}
+
 bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
@@ -514,6 +642,7 @@ bool worker::has_work() const noexcept
 
 void worker::simulate_turn() noexcept
 {
+    worker* const outer = current_worker();
     set_current_worker(this);
     if (random_.below(4) == 0)
     {
@@ -533,7 +662,7 @@ void worker::simulate_turn() noexcept
     {
         execute(*item);
     }
-    set_current_worker(nullptr);
+    set_current_worker(outer);
 }
 
 } // namespace blitzio::detail

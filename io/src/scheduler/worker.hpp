@@ -37,6 +37,21 @@ public:
     /// The loop of a worker thread: returns when the runtime stops.
     void run() noexcept;
 
+    // --- without a thread of its own: the thread that runs it, always the same one
+    /// The loop on the calling thread, until `is_over(context)`, which is asked between two tasks, or
+    /// the clock shows `until`.
+    void run_until(bool (*is_over)(void*) noexcept, void* context,
+                   std::optional<std::chrono::nanoseconds> until) noexcept;
+    /// What can run without waiting, `most` runnables at the most; how many have run. If the driver
+    /// has made a descriptor, it tells from then on whether there is more to do.
+    std::size_t run_ready(std::size_t most) noexcept;
+    /// The driver's descriptor, for run_ready() in somebody else's loop; readable at first.
+    [[nodiscard]] result<int> descriptor() noexcept;
+    [[nodiscard]] bool has_descriptor() const noexcept
+    {
+        return has_descriptor_;
+    }
+
     // --- for tasks running on this worker
     [[nodiscard]] random_source& random() noexcept
     {
@@ -143,6 +158,7 @@ public:
 
     // --- simulation: one turn at a time
     [[nodiscard]] bool has_work() const noexcept;
+    [[nodiscard]] bool has_local_work() const noexcept;
     void simulate_turn() noexcept;
     void fire_timers() noexcept;
 
@@ -156,6 +172,8 @@ private:
     void maintain() noexcept;
     void park() noexcept;
     void sleep(ready_list& ready) noexcept;
+    [[nodiscard]] bool rest() noexcept;
+    void end_rest() noexcept;
     [[nodiscard]] std::optional<std::chrono::nanoseconds> advance_timers(
         std::chrono::nanoseconds now, ready_list& ready) noexcept;
     void take_inbox() noexcept;
@@ -183,6 +201,9 @@ private:
     /// They steal. Otherwise the slot and the queue need no read-modify-writes.
     const bool shared_;
     bool searching_ = false;
+    /// run_ready() has left the driver to its descriptor.
+    bool resting_ = false;
+    bool has_descriptor_ = false;
     unsigned budget_ = 0;
     unsigned next_streak_ = 0;
     unsigned nested_runs_ = 0;
@@ -207,6 +228,8 @@ private:
     } bound_runner_;
     timer_wheel timers_;
     statistics stats_;
+    /// No park lasts longer.
+    std::optional<std::chrono::nanoseconds> park_until_;
     delay_probe delay_probe_;
     /// Written by the owner, for whoever looks from outside.
     std::atomic<std::uint32_t> last_turn_{0};

@@ -37,6 +37,8 @@ enum class io_errc : int
     shutting_down,
     /// The text given is not in the form that was expected.
     invalid_format,
+    /// Only the thread that runs the runtime already may do this.
+    wrong_thread,
 };
 
 /// The category of io_errc values; its name is "blitzio".

@@ -43,12 +43,32 @@ private:
 };
 
 void require_no_worker(const char* what);
+
+/// While the calling thread waits for a runtime from outside. If the runtime has no thread, this one
+/// runs it meanwhile; otherwise nothing.
+class caller_turn
+{
+public:
+    /// Throws std::system_error: would_deadlock on a worker, wrong_thread.
+    caller_turn(runtime_core& runtime, const char* what);
+    caller_turn(const caller_turn&) = delete;
+    caller_turn& operator=(const caller_turn&) = delete;
+    ~caller_turn();
+
+private:
+    runtime_core* taken_ = nullptr;
+};
+void require_caller_runs(runtime_core& runtime, const char* what);
 [[nodiscard]] worker& require_worker(runtime_core& runtime, unsigned index);
 [[nodiscard]] worker& require_this_worker(runtime_core& runtime);
 
 } // namespace detail
 
-/// Owns its threads. The destructor asks all tasks to stop (reason: shutdown), waits for every task
+/// Owns its threads; with scheduling_strategy::single_threaded it has none for its tasks, which run
+/// only while block_on(), run(), shutdown(), run_ready() or the destructor do: all of these, and fd(),
+/// on one and the same thread. Everything else may be called from any thread in any case.
+///
+/// The destructor asks all tasks to stop (reason: shutdown), waits for every task
 /// and every operation, then joins the threads: nothing is abandoned.
 class runtime
 {
@@ -100,11 +120,13 @@ public:
 
     /// Runs `work` (an operation, a task, or a callable that returns a task) and waits for its
     /// result on the calling thread; throws again what it throws.
-    /// On a worker thread it fails at once with std::system_error(io_errc::would_deadlock).
+    /// On a worker thread it fails at once with std::system_error(io_errc::would_deadlock). With
+    /// scheduling_strategy::single_threaded the calling thread runs all tasks meanwhile, and another
+    /// thread than the one that has run them before gets std::system_error(io_errc::wrong_thread).
     template <class Work>
     auto block_on(Work&& work, std::source_location where = std::source_location::current())
     {
-        detail::require_no_worker("runtime::block_on");
+        const detail::caller_turn turn(*core_, "runtime::block_on");
         if constexpr (detail::spawnable<Work>)
         {
             return wait_for(spawn(std::forward<Work>(work), {.name = "block_on"}, where));
@@ -120,8 +142,36 @@ public:
         }
     }
 
-    /// Waits until no spawned task is left.
+    /// Waits until no spawned task is left. Errors as with block_on().
     void run();
+
+    // --- in a loop of the program's own, with scheduling_strategy::single_threaded
+    //
+    //     pollfd waits{runtime.fd(), POLLIN, 0};     // beside what the program waits for itself
+    //     while (...)
+    //     {
+    //         poll(&waits, 1, -1);
+    //         runtime.run_ready();
+    //     }
+
+    /// A descriptor that is readable while run_ready() has something to do: tasks that can go on,
+    /// operations that have completed, timers that are due (so the loop needs no time-out for this
+    /// runtime), wake-ups from other threads. For poll(), epoll (level- or edge-triggered) and the
+    /// like; never read it, never close it: it belongs to the runtime and stays the same. Readable at
+    /// first. An idle runtime's never is.
+    /// Throws std::system_error: operation_not_supported with another strategy, wrong_thread, or the
+    /// kernel's reason.
+    [[nodiscard]] int fd();
+
+    /// Runs what can run without waiting, on the calling thread, but no more than `most`
+    /// continuations, so that the program's loop gets its turn; then fd() stays readable. How many
+    /// have run; 0 means that there was nothing to do. Call it whenever fd() is readable. A task that
+    /// computes or blocks holds up the program's loop, as it would a worker.
+    /// The calling thread may be a worker of another runtime, whose task must then be bound to it
+    /// (spawn_on). Throws std::system_error: operation_not_supported with another strategy,
+    /// wrong_thread, would_deadlock inside of itself.
+    std::size_t run_ready(std::size_t most = run_ready_default);
+    static constexpr std::size_t run_ready_default = 512;
 
     /// Asks all tasks to stop (reason: shutdown), and those that are spawned from now on, and waits
     /// until they have ended, but not beyond `deadline` of the runtime's clock (steady_clock, or the

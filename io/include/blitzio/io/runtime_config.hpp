@@ -35,7 +35,9 @@ enum class scheduling_strategy : std::uint8_t
     thread_per_core,
     /// A worker without work takes half of another one's.
     work_stealing,
-    /// One worker.
+    /// One worker and no thread for it: tasks run on the program's thread, while that is inside of
+    /// block_on(), run() or run_ready(); see runtime. For one worker with a thread of its own, set
+    /// io_threads to 1 with any other strategy.
     single_threaded,
 };
 
@@ -86,7 +88,7 @@ struct runtime_config
     /// Prefix of the threads' names and of messages.
     std::string name = "blitzio";
     backend_choice backend = backend_choice::automatic;
-    /// single_threaded goes with io_threads 0 or 1.
+    /// single_threaded goes with io_threads 0 or 1, and has no affinity.
     scheduling_strategy strategy = scheduling_strategy::automatic;
     affinity_choice affinity = affinity_choice::automatic;
     /// Submission entries of each worker's ring, a power of two; 0: chosen by the library.

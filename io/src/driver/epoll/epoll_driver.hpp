@@ -15,6 +15,7 @@
 #include "driver/blocking_offload.hpp"
 #include "driver/driver.hpp"
 #include "driver/epoll/descriptor_table.hpp"
+#include "driver/loop_timer.hpp"
 
 #include <blitzio/io/detail/inbox.hpp>
 #include <blitzio/io/result.hpp>
@@ -51,6 +52,12 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    /// The epoll instance itself.
+    [[nodiscard]] result<int> descriptor() noexcept override;
+    [[nodiscard]] bool rest(ready_list& ready,
+                            std::optional<std::chrono::nanoseconds> until) noexcept override;
+    void end_rest(ready_list& ready) noexcept override;
+    void call_again() noexcept override;
     [[nodiscard]] std::uint64_t kernel_entries() const noexcept override
     {
         return entries_.load(std::memory_order_relaxed);
@@ -84,6 +91,7 @@ private:
     [[nodiscard]] std::int32_t ensure_registered(int fd, descriptor_state& descriptor,
                                                  wait_slot slot) noexcept;
 
+    void signal_wake() noexcept;
     void turn(ready_list& ready, std::optional<std::chrono::nanoseconds> timeout) noexcept;
     void count_entry() noexcept
     {
@@ -106,6 +114,11 @@ private:
     int wake_fd_;
     /// epoll_pwait2() is there; without it time-outs are rounded up to milliseconds.
     bool has_precise_wait_ = true;
+
+    /// In the epoll instance once somebody else's loop waits for that.
+    loop_timer loop_timer_;
+    /// The wake-up's edge is there and was not taken, by what call_again() has done.
+    bool calls_again_ = false;
 
     worker_buffers buffers_;
     blocking_offload offload_;

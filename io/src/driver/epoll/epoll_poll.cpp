@@ -72,10 +72,15 @@ void epoll_driver::wake() noexcept
     if (sleep_state_.exchange(sleep_state::notified, std::memory_order_acq_rel) ==
         sleep_state::asleep)
     {
-        const std::uint64_t one = 1;
-        while (::write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR)
-        {
-        }
+        signal_wake();
+    }
+}
+
+void epoll_driver::signal_wake() noexcept
+{
+    const std::uint64_t one = 1;
+    while (::write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR)
+    {
     }
 }
 
@@ -146,6 +151,12 @@ void epoll_driver::dispatch(const epoll_event& event, ready_list& ready) noexcep
 {
     if (event.data.u64 == wake_tag)
     {
+        calls_again_ = false;
+        return;
+    }
+    if (event.data.u64 == timer_tag)
+    {
+        loop_timer_.expired();
         return;
     }
     descriptor_state& descriptor = *table_.find(tagged_fd(event.data.u64));

@@ -24,8 +24,9 @@ inline constexpr std::uint8_t route_mask = 3 | route_retry;
 /// The connect was sent off; what remains is to ask for its outcome.
 inline constexpr std::uint8_t flag_connect_started = 4;
 
-/// No descriptor has this number.
+/// No descriptor has these numbers.
 inline constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
+inline constexpr std::uint64_t timer_tag = wake_tag - 1;
 
 [[nodiscard]] inline std::uint64_t event_tag(int fd, std::uint32_t generation) noexcept
 {

@@ -9,6 +9,9 @@
 #include <string>
 #include <utility>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 namespace blitzio::detail
 {
 
@@ -35,6 +38,10 @@ sim_driver::~sim_driver()
         world_.report_violation(message);
     }
     world_.detach(worker_index_);
+    if (const int fd = loop_fd_.load(std::memory_order_relaxed); fd >= 0)
+    {
+        ::close(fd);
+    }
 }
 
 template <class Action>
@@ -330,6 +337,46 @@ void sim_driver::wait(ready_list& ready, std::optional<std::chrono::nanoseconds>
 void sim_driver::wake() noexcept
 {
     woken_.store(true, std::memory_order_release); // pairs with poll() and is_woken()
+    // Acquire: partner is the release in descriptor(). A wake-up that misses the descriptor comes
+    // before it, and then the loop's first call finds what it was for.
+    if (loop_fd_.load(std::memory_order_acquire) >= 0)
+    {
+        call_again();
+    }
+}
+
+result<int> sim_driver::descriptor() noexcept
+{
+    if (loop_fd_.load(std::memory_order_relaxed) < 0)
+    {
+        const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0)
+        {
+            return fail(error_from_kernel(-errno));
+        }
+        loop_fd_.store(fd, std::memory_order_release);
+    }
+    return loop_fd_.load(std::memory_order_relaxed);
+}
+
+/// Only makes the descriptor unreadable; what comes after that makes it readable again.
+bool sim_driver::rest(ready_list& /*ready*/,
+                      std::optional<std::chrono::nanoseconds> /*until*/) noexcept
+{
+    std::uint64_t count = 0;
+    static_cast<void>(::read(loop_fd_.load(std::memory_order_relaxed), &count, sizeof count));
+    return !has_work();
+}
+
+void sim_driver::end_rest(ready_list& /*ready*/) noexcept {}
+
+void sim_driver::call_again() noexcept
+{
+    const std::uint64_t one = 1;
+    while (::write(loop_fd_.load(std::memory_order_relaxed), &one, sizeof one) < 0 &&
+           errno == EINTR)
+    {
+    }
 }
 
 bool sim_driver::has_work() const noexcept

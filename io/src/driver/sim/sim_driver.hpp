@@ -38,6 +38,13 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    /// An eventfd. When virtual time passes is the simulation's loop's to know, which therefore
+    /// calls these three itself.
+    [[nodiscard]] result<int> descriptor() noexcept override;
+    [[nodiscard]] bool rest(ready_list& ready,
+                            std::optional<std::chrono::nanoseconds> until) noexcept override;
+    void end_rest(ready_list& ready) noexcept override;
+    void call_again() noexcept override;
     [[nodiscard]] read_buffer_counters read_buffers() const noexcept override
     {
         return buffers_.counters();
@@ -115,6 +122,8 @@ private:
     std::vector<std::uint64_t> unflushed_;
     std::vector<due_notice> due_;
     std::atomic<bool> woken_{false};
+    /// Once asked for; from then on each wake-up makes it readable.
+    std::atomic<int> loop_fd_{-1};
     /// Events hold it weakly.
     std::shared_ptr<sim_driver*> self_;
 };

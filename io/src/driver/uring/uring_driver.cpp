@@ -66,6 +66,7 @@ uring_driver::~uring_driver()
 {
     // A pool thread may be about to write to the descriptors that are closed here.
     offload_.await_wakes();
+    close_loop_set();
     io_uring_queue_exit(&ring_);
     ::close(event_fd_);
     ::close(idle_event_fd_);

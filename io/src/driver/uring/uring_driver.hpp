@@ -11,6 +11,7 @@
 #include "driver/backend.hpp"
 #include "driver/blocking_offload.hpp"
 #include "driver/driver.hpp"
+#include "driver/loop_timer.hpp"
 #include "driver/notes.hpp"
 #include "driver/uring/provided_buffers.hpp"
 #include "driver/uring/registered_slabs.hpp"
@@ -52,6 +53,11 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    [[nodiscard]] result<int> descriptor() noexcept override;
+    [[nodiscard]] bool rest(ready_list& ready,
+                            std::optional<std::chrono::nanoseconds> until) noexcept override;
+    void end_rest(ready_list& ready) noexcept override;
+    void call_again() noexcept override;
     [[nodiscard]] read_buffer_counters read_buffers() const noexcept override
     {
         return buffers_.counters();
@@ -84,7 +90,8 @@ private:
         awake,
         notified, // the next wait() must not sleep
         in_uring, // sleeps in io_uring_enter, woken by event_fd_
-        in_event, // has nothing in flight and sleeps in a read of idle_event_fd_, which is cheaper
+        in_event, // sleeps in a read of idle_event_fd_, which is cheaper but only for a ring that has
+                  // nothing in flight; or rests in somebody else's loop
     };
 
     [[nodiscard]] bool has(std::uint32_t feature) const noexcept
@@ -108,6 +115,10 @@ private:
     void arm_wake() noexcept;
     void sleep_in_ring(std::optional<std::chrono::nanoseconds> timeout) noexcept;
     void sleep_in_event() noexcept;
+    [[nodiscard]] result<void> open_loop_set() noexcept;
+    void close_loop_set() noexcept;
+    void drain_loop_set() noexcept;
+    [[nodiscard]] bool is_called() noexcept;
     /// True: sleep there; false: notified before.
     [[nodiscard]] bool announce_sleep(sleep_state where) noexcept;
     void reap(ready_list& ready) noexcept;
@@ -147,6 +158,15 @@ private:
     /// Taken out of the ring to make room while something was submitted.
     ready_list early_;
     blocking_offload offload_;
+    /// For somebody else's loop: an epoll instance with all that ends a rest, each as an edge. -1
+    /// without one.
+    int loop_set_ = -1;
+    /// Written by the kernel when the ring has something: registered with it.
+    int completion_fd_ = -1;
+    loop_timer loop_timer_;
+    bool calls_again_ = false;
+    /// The offload's mark was set for the rest that is going on.
+    bool offload_rests_ = false;
     std::vector<std::unique_ptr<struct statx>> status_buffers_;
     std::vector<struct statx*> free_status_buffers_;
 };
