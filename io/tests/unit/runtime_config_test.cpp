@@ -130,7 +130,7 @@ TEST_CASE("the number of workers is told with its reason", "[config]")
     };
     CHECK(begins(explained({.io_threads = 3}), "workers: 3 (configured)\n"));
     CHECK(begins(explained({.strategy = blitzio::scheduling_strategy::single_threaded}),
-                 "workers: 1 (single_threaded)\n"));
+                 "workers: 1 (single_threaded: on the thread that runs it)\n"));
     const auto budget = blitzio::usable_processors();
     CHECK(begins(explained({}), "workers: " + std::to_string(budget.count) + " (" +
                                     std::string(budget.reason) + ")\n"));
