@@ -7,12 +7,13 @@ Exit status: 0 all measured and every answer right; 1 a contestant failed or ans
 
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 import sys
 import time
 
-from harness import build, cells, measure, report
+from harness import build, cells, core, core_report, measure, report
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from machine import describe_machine  # noqa: E402
@@ -25,13 +26,18 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer cells and shorter runs, within three minutes"
+        "--quick", action="store_true", help="fewer cells and shorter runs, within 2.5 minutes"
     )
     parser.add_argument(
-        "--only", default="", metavar="NAME,...", help="peers, cells or kinds (echo, mixed, micro)"
+        "--only",
+        default="",
+        metavar="NAME,...",
+        help="peers, cells, kinds of them (echo, mixed, micro, core) and shapes of the core cells",
     )
     parser.add_argument(
-        "--rounds", type=int, help="runs of every contestant in every cell (default 5, quick 3)"
+        "--rounds",
+        type=int,
+        help="runs of every contestant in every cell (default 5; quick 3, and 1 in core cells)",
     )
     parser.add_argument("--build-dir", type=pathlib.Path, default=build.CHECKOUT / "build/compare")
     parser.add_argument(
@@ -52,16 +58,19 @@ class Session:
     def __init__(self, arguments):
         self.quick = arguments.quick
         self.rounds = arguments.rounds or (3 if arguments.quick else 5)
+        self.core_rounds = arguments.rounds or (1 if arguments.quick else 5)
+        self.bars = core_report.load_bars()
         self.builder = build.Builder(arguments.build_dir.resolve())
         seconds = (
-            {"echo": 0.4, "mixed": 1.0, "micro": 0.08}
+            {"echo": 0.4, "mixed": 1.0, "micro": 0.08, "core": 0.03, "idle": 2.0}
             if self.quick
-            else {"echo": 0.8, "mixed": 2.0, "micro": 0.3}
+            else {"echo": 0.8, "mixed": 2.0, "micro": 0.3, "core": 0.06, "idle": 10.0}
         )
         self.settings = {
             "seconds": seconds,
             "warmup": 0.15 if self.quick else 0.3,
             "rounds": self.rounds,
+            "core_rounds": self.core_rounds,
         }
         self.bench = measure.Bench(self.builder, measure.Cores(), seconds, self.settings["warmup"])
         self.problems = []
@@ -86,23 +95,25 @@ class Session:
                         reported.add(str(error))
                         target = self.notices if isinstance(error, build.Missing) else self.problems
                         target.append(f"{peer.name} is left out: {error}")
-        # Compiling is over: the time limit of the quick run is for measuring.
+        # Compiling is over: the time limit of the quick run is for measuring. Core cells come last
+        # and run at least once whatever the time is, for half a minute both.
         if self.quick:
-            self.deadline = time.monotonic() + 140
+            with_core = any(cell.kind == "core" for cell in chosen)
+            self.deadline = time.monotonic() + (105 if with_core else 140)
         return contestants
 
     def out_of_time(self):
         return self.deadline is not None and time.monotonic() > self.deadline
 
-    def sample(self, cell, peer):
-        """The least disturbed of a few tries, and whether it still was disturbed."""
+    def sample(self, run):
+        """The least disturbed outcome of a few tries of `run`, (sample, share of others)."""
         best = None
         for attempt in range(2 if self.quick else 4):
             if attempt > 0:
                 if self.out_of_time():
                     break
                 time.sleep(0.5 * attempt)
-            sample, others = self.bench.run(cell, peer)
+            sample, others = run()
             if best is None or others < best[1]:
                 best = (sample, others)
             if others <= DISTURBED_SHARE:
@@ -125,22 +136,63 @@ class Session:
                 break
             for peer in list(peers):
                 try:
-                    sample, others = self.sample(cell, peer)
+                    sample, others = self.sample(lambda: self.bench.run(cell, peer))
                 except measure.RunError as error:
                     self.problems.append(f"{cell.name}, {peer.name}, round {number + 1}: {error}")
                     peers = [other for other in peers if other != peer]
                     continue
                 entries[peer.name]["samples"].append(sample | {"others_share": others})
                 entries[peer.name]["disturbed"] += others > DISTURBED_SHARE
-        for entry in entries.values():
-            entry["summary"] = report.summarise(entry["samples"])
-        return {
-            "name": cell.name,
-            "kind": cell.kind,
-            "topology": cell.topology,
-            "load": cell.load,
-            "peers": entries,
-        }
+        return measured_cell(cell, entries)
+
+    def core_step(self, cell, peers, shape, number):
+        """One shape in each of the contestants, one after the other or all at once."""
+        if number > 0 and self.out_of_time():
+            return []
+        if shape.together:
+            return core.run_together(self.bench, cell, peers, shape)
+        outcomes = []
+        for peer in peers:
+            try:
+                run = functools.partial(core.run_shape, self.bench, cell, peer, shape)
+                outcomes.append((peer, self.sample(run)))
+            except measure.RunError as error:
+                outcomes.append((peer, error))
+        return outcomes
+
+    def measure_core(self, cell, peers):
+        rounds = {peer.name: {} for peer in peers}
+        entries = {peer.name: {"runs": 0, "disturbed": 0} for peer in peers}
+        outcomes = core.measure_rounds(cell, peers, self.core_rounds, self.core_step)
+        for number, peer, shape, outcome in outcomes:
+            if isinstance(outcome, measure.RunError):
+                self.problems.append(
+                    f"{cell.name}, {peer.name}, {shape.name}, round {number + 1}: {outcome}"
+                )
+                continue
+            sample, others = outcome
+            whole = rounds[peer.name].setdefault(number, {"others_share": 0.0})
+            whole |= sample | {"others_share": max(others, whole["others_share"])}
+            entries[peer.name]["runs"] += 1
+            entries[peer.name]["disturbed"] += others > DISTURBED_SHARE
+        for name, entry in entries.items():
+            entry["samples"] = list(rounds[name].values())
+        if self.core_rounds > 1 and self.out_of_time():
+            self.notices.append(f"{cell.name}: the time limit may have cut its rounds short")
+        return measured_cell(cell, entries)
+
+
+def measured_cell(cell, entries):
+    """A cell's part of the result file."""
+    for entry in entries.values():
+        entry["summary"] = report.summarise(entry["samples"])
+    return {
+        "name": cell.name,
+        "kind": cell.kind,
+        "topology": cell.topology,
+        "load": cell.load,
+        "peers": entries,
+    }
 
 
 def write_result(arguments, result):
@@ -172,7 +224,8 @@ def main():
     measured = []
     for cell in chosen:
         print(f"measuring {cell.name} ...", flush=True)
-        measured.append(session.measure_cell(cell, contestants[cell]))
+        run = session.measure_core if cell.kind == "core" else session.measure_cell
+        measured.append(run(cell, contestants[cell]))
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "quick": arguments.quick,
@@ -181,6 +234,7 @@ def main():
         "settings": session.settings,
         "cells": measured,
         "targets": report.evaluate_targets(measured),
+        "bars": core_report.evaluate_bars(measured, session.bars),
         "notices": session.notices,
         "problems": session.problems,
     }

@@ -95,7 +95,7 @@ class Builder:
         examples = [
             name for name in ("echo_server", "mixed_workload") if self._example(name).exists()
         ]
-        targets = ["blitzio_micro", *(f"example_{name}" for name in examples)]
+        targets = ["blitzio_micro", "blitzio_core", *(f"example_{name}" for name in examples)]
         return self._cmake("blitzio", ["-DBLITZIO_COMPARE_WITH_BLITZIO=ON"], targets)
 
     @staticmethod
@@ -151,7 +151,7 @@ def versions(folder):
         is not None,
     }
     lock = (COMPARE / "peers/tokio/Cargo.lock").read_text()
-    for crate in ("tokio", "rayon"):
+    for crate in ("tokio", "rayon", "async-channel"):
         match = re.search(rf'name = "{crate}"\nversion = "([^"]+)"', lock)
         found[crate] = match.group(1) if match else None
     header = CHECKOUT / ".deps/prefix/include/liburing/io_uring_version.h"

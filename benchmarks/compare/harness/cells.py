@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from . import core
+
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
@@ -41,20 +43,30 @@ PEERS = {
         Peer("go", "go/micro"),
         Peer("raw_tbb", "native/tbb_micro"),
     ),
+    "core": (
+        Peer("blitzio", "blitzio/blitzio_core"),
+        Peer("tokio_multi", "tokio/core_shapes", ("--flavor", "multi")),
+        Peer(
+            "tokio_current", "tokio/core_shapes", ("--flavor", "current"), one_thread_only=True
+        ),
+        Peer("go", "go/core"),
+    ),
 }
 
 # The floor that each kind of cell is held against.
-FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb"}
+FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb", "core": None}
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """T1: a server with one core, one I/O and one compute thread. T2: two of each, not pinned."""
+    """T1: a program with one core, one I/O and one compute thread. T2: two of each, not pinned.
+    `shapes`: what a core cell consists of."""
 
     name: str
     kind: str
     topology: str
     load: tuple = ()
+    shapes: tuple = ()
 
     @property
     def threads(self):
@@ -87,21 +99,36 @@ ALL = (
     _mixed("T2", 4),
     Cell("micro_t1", "micro", "T1"),
     Cell("micro_t2", "micro", "T2"),
+    Cell("core_t1", "core", "T1", shapes=core.SHAPES),
+    Cell("core_t2", "core", "T2", shapes=core.SHAPES),
 )
-QUICK = ("echo_1x64", "echo_64x64", "echo_1000x64", "echo_64x4096", "mixed_t1", "micro_t1")
+QUICK = (
+    *("echo_1x64", "echo_64x64", "echo_1000x64", "echo_64x4096", "mixed_t1", "micro_t1"),
+    *("core_t1", "core_t2"),
+)
+
+
+def _with_shapes(cell, wanted):
+    shapes = tuple(shape for shape in cell.shapes if shape.name in wanted)
+    return dataclasses.replace(cell, shapes=shapes)
 
 
 def select(names, quick):
-    """(cells, peer names or None) for --only, whose names may be peers, cells or kinds of cells."""
+    """(cells, peer names or None) for --only, whose names may be peers, cells, kinds of cells and
+    shapes of the core cells."""
     peer_names = {peer.name for peers in PEERS.values() for peer in peers}
+    shape_names = {shape.name for shape in core.SHAPES}
     peers = {name for name in names if name in peer_names}
-    wanted = set(names) - peers
+    shapes = {name for name in names if name in shape_names}
+    wanted = set(names) - peers - shapes
     unknown = wanted - set(PEERS) - {cell.name for cell in ALL}
     if unknown:
-        choices = sorted(peer_names | set(PEERS) | {cell.name for cell in ALL})
+        choices = sorted(peer_names | shape_names | set(PEERS) | {cell.name for cell in ALL})
         raise ValueError(
             f"unknown name {', '.join(sorted(unknown))}; there are {', '.join(choices)}"
         )
+    if shapes and not wanted:
+        wanted = {"core"}
     # A cell named outright is measured even if the quick choice would leave it out.
     cells = [
         cell
@@ -109,4 +136,6 @@ def select(names, quick):
         if cell.name in wanted
         or ((cell.kind in wanted or not wanted) and (not quick or cell.name in QUICK))
     ]
+    if shapes:
+        cells = [_with_shapes(cell, shapes) if cell.shapes else cell for cell in cells]
     return cells, peers or None

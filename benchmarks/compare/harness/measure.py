@@ -125,31 +125,49 @@ class Server:
             return 0
 
 
-def _json_lines(command, cores, seconds_max, excluded=()):
-    """(parsed lines, share of a core that others took); RunError unless it ends with 0."""
-    activity = Activity([os.getpid(), *excluded])
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_child_setup(cores),
-    )
-    activity.excluded.add(process.pid)
-    try:
-        out, err = process.communicate(timeout=seconds_max)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise RunError(f"{command[0]} did not end within {seconds_max:.0f} s") from None
-    others = activity.share_of_a_core()
-    if process.returncode != 0:
-        raise RunError(
-            f"{os.path.basename(command[0])} ended with {process.returncode}: "
-            f"{err.strip()} {out.strip()}"
+class Run:
+    """A program that prints JSON lines and ends. lines() must be called, it ends the process."""
+
+    def __init__(self, command, cores, excluded=(), environment=None):
+        self.command = command
+        self.activity = Activity([os.getpid(), *excluded])
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=_child_setup(cores),
         )
-    return [json.loads(line) for line in out.splitlines()], others
+        self.activity.excluded.add(self.process.pid)
+
+    def exclude(self, pids):
+        """Processes whose CPU time is not a disturbance."""
+        self.activity.excluded.update(pids)
+
+    def lines(self, seconds_max):
+        """(parsed lines, share of a core that others took); RunError unless it ends with 0."""
+        name = os.path.basename(self.command[0])
+        try:
+            out, err = self.process.communicate(timeout=seconds_max)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise RunError(f"{name} did not end within {seconds_max:.0f} s") from None
+        others = self.activity.share_of_a_core()
+        if self.process.returncode != 0:
+            raise RunError(
+                f"{name} ended with {self.process.returncode}: {err.strip()} {out.strip()}"
+            )
+        try:
+            return [json.loads(line) for line in out.splitlines()], others
+        except ValueError:
+            raise RunError(f"{name} printed no JSON: {out[:200]!r}") from None
+
+
+def _json_lines(command, cores, seconds_max, excluded=()):
+    return Run(command, cores, excluded).lines(seconds_max)
 
 
 class Bench:
@@ -161,7 +179,8 @@ class Bench:
         self.seconds = seconds
         self.warmup = warmup
 
-    def _cores_of(self, cell):
+    def cores_of(self, cell):
+        """Where the contestant may run."""
         pinned = cell.topology == "T1"
         return [self.cores.server] if pinned else self.cores.all
 
@@ -175,7 +194,7 @@ class Bench:
         ]
         if cell.kind == "mixed":
             command += ["--compute", str(cell.threads)]
-        return Server([*command, *peer.arguments], self._cores_of(cell), dict(peer.environment))
+        return Server([*command, *peer.arguments], self.cores_of(cell), dict(peer.environment))
 
     def verify(self, cell, peer):
         """Checks the protocol once before anything is measured; raises RunError."""
@@ -228,7 +247,7 @@ class Bench:
             str(self.seconds["micro"]),
             *peer.arguments,
         ]
-        lines, others = _json_lines(command, self._cores_of(cell), 120)
+        lines, others = _json_lines(command, self.cores_of(cell), 120)
         sample = {}
         for line in lines:
             sample[f"{line['name']}.ns"] = line["ns_per_op"]

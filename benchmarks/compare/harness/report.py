@@ -2,7 +2,8 @@
 
 import statistics
 
-from . import cells
+from . import cells, core_report
+from .report_table import number, spread, table
 
 # (metric, heading, decimals); the first one of a kind is the one that ratios are taken of.
 COLUMNS = {
@@ -22,6 +23,7 @@ COLUMNS = {
         ("cpu_seconds_per_s", "CPU s/s", 2),
     ),
 }
+# The last two are in results from before there were core cells.
 MICRO = ("compute_round_trip", "compute_round_trip_64", "spawn_join", "channel_ping_pong")
 
 # (text, cell, metric, against, factor): what blitzio is held to.
@@ -123,37 +125,6 @@ def evaluate_targets(measured):
     return outcome
 
 
-def _number(value, decimals):
-    return "-" if value is None else f"{value:.{decimals}f}"
-
-
-def _spread(summary, metric, decimals):
-    entry = summary.get(metric)
-    if entry is None:
-        return "-"
-    return (
-        f"{entry['median']:.{decimals}f} ({entry['min']:.{decimals}f}-{entry['max']:.{decimals}f})"
-    )
-
-
-def _table(rows):
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for number, row in enumerate(rows):
-        fields = [
-            row[0].ljust(widths[0]),
-            *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        lines.append("| " + " | ".join(fields) + " |")
-        if number == 0:
-            lines.append(
-                "| "
-                + " | ".join(["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])])
-                + " |"
-            )
-    return "\n".join(lines)
-
-
 def _floor_name(cell):
     return cells.FLOORS[cell["kind"]]
 
@@ -169,26 +140,28 @@ def _rows(cell, columns):
             continue
         row = [
             peer,
-            _spread(entry["summary"], main, decimals),
-            _number(ratio(cell, peer, best, main), 2),
+            spread(entry["summary"], main, decimals),
+            number(ratio(cell, peer, best, main), 2),
         ]
-        row += [_number(ratio(cell, peer, floor, main), 2)] if floor else []
-        row += [_number(median_of(cell, peer, metric), places) for metric, _, places in columns[1:]]
+        row += [number(ratio(cell, peer, floor, main), 2)] if floor else []
+        row += [number(median_of(cell, peer, metric), places) for metric, _, places in columns[1:]]
         rows.append(row + [str(len(entry["samples"])), str(entry["disturbed"])])
     return rows
 
 
-def cell_text(cell):
+def cell_text(cell, verdicts=()):
     """One cell as tables."""
+    if cell["kind"] == "core":
+        return core_report.cell_text(cell, verdicts)
     title = f"{cell['name']} ({cell['topology']})"
     if cell["kind"] != "micro":
-        return f"\n## {title}\n{_table(_rows(cell, COLUMNS[cell['kind']]))}"
+        return f"\n## {title}\n{table(_rows(cell, COLUMNS[cell['kind']]))}"
     parts = [f"\n## {title}"]
     for name in MICRO:
         columns = ((f"{name}.ns", "ns/op", 0), (f"{name}.cpu_ns", "CPU ns/op", 0))
         rows = _rows(cell, columns)
         if len(rows) > 1:
-            parts.append(f"\n{name}\n{_table(rows)}")
+            parts.append(f"\n{name}\n{table(rows)}")
     return "\n".join(parts)
 
 
@@ -199,7 +172,7 @@ def targets_text(targets):
         lines.append(
             f"- {target['target']}: {target['ratio']:.2f} x {target['against']} "
             f"(limit {target['limit']:.2f}; paired by round "
-            f"{_number(target['paired_ratio'], 2)}): {verdict}"
+            f"{number(target['paired_ratio'], 2)}): {verdict}"
         )
     return "\n".join(lines) if targets else ""
 
@@ -214,11 +187,13 @@ def full_text(result):
         ", ".join(f"{name} {value}" for name, value in found.items() if value is not None),
     ]
     problems = [f"- {text}" for text in result["problems"]]
+    verdicts = result.get("bars", [])
     parts = [
         "\n".join(head),
-        *(cell_text(cell) for cell in result["cells"]),
+        *(cell_text(cell, verdicts) for cell in result["cells"]),
         targets_text(result["targets"]),
     ]
+    parts += [core_report.bars_text(verdicts)] if verdicts else []
     if problems:
         parts.append("\n## Problems\n" + "\n".join(problems))
     return "\n".join(parts)

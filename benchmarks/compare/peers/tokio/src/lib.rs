@@ -1,6 +1,8 @@
 //! What the Tokio twins share: the command line, the choice of runtime flavour and the mixed
 //! protocol's answer. Plain functions without shared state; any thread may call them.
 
+pub mod measure;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use tokio::runtime::{Builder, Runtime};
@@ -68,6 +70,10 @@ impl Options {
         if self.threads == 0 || self.compute == 0 || (self.current_thread && self.threads != 1) {
             bad();
         }
+    }
+
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == name)
     }
 
     pub fn runtime(&self) -> Runtime {
