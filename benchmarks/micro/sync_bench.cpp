@@ -1,6 +1,7 @@
 // What the primitives of sync cost when nobody is in the way, and when two tasks take turns.
 // Thread rule: the measured tasks run on the workers; `workers` is the argument of each benchmark.
 #include <blitzio/io/runtime.hpp>
+#include <blitzio/io/select.hpp>
 #include <blitzio/io/when_all.hpp>
 #include <blitzio/io/yield.hpp>
 #include <blitzio/sync.hpp>
@@ -287,5 +288,40 @@ void spsc_throughput(benchmark::State& state)
     throughput(state, 1, sync::spsc<std::int64_t>(64));
 }
 BENCHMARK(spsc_throughput)->Arg(1)->Arg(2)->UseRealTime();
+
+/// One item is a value received by a select over two channels that a task each fills.
+void select_two_channels(benchmark::State& state)
+{
+    auto rt = make_runtime(state);
+    auto left = sync::channel<std::int64_t>(64);
+    auto right = sync::channel<std::int64_t>(64);
+    const auto fill = [](sync::channel_sender<std::int64_t>& sender) -> task<void> {
+        for (std::int64_t turn = 0; turn < batch / 2; ++turn)
+        {
+            benchmark::DoNotOptimize(co_await sender.send(turn));
+        }
+    };
+    for (auto _ : state)
+    {
+        static_cast<void>(rt.spawn(fill(left.sender)));
+        static_cast<void>(rt.spawn(fill(right.sender)));
+        rt.block_on([&]() -> task<void> {
+            std::int64_t received = 0;
+            const auto take = [&received](result<std::int64_t> value) {
+                benchmark::DoNotOptimize(value);
+                ++received;
+            };
+            while (received < batch)
+            {
+                auto first = co_await select(on(left.receiver.receive(), take),
+                                             on(right.receiver.receive(), take));
+                benchmark::DoNotOptimize(first);
+            }
+        });
+        rt.run();
+    }
+    state.SetItemsProcessed(state.iterations() * batch);
+}
+BENCHMARK(select_two_channels)->Arg(1)->Arg(2)->UseRealTime();
 
 } // namespace
