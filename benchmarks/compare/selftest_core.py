@@ -58,6 +58,7 @@ def line(name, **figures):
 
 
 T1 = next(cell for cell in cells.ALL if cell.name == "core_t1")
+T2 = next(cell for cell in cells.ALL if cell.name == "core_t2")
 MUTEX = shape_named("mutex")
 
 
@@ -74,6 +75,7 @@ def check_parsing():
         "negative": line("mutex", ns_per_op=-1.0),
         "infinite": "echo '{\"name\": \"mutex\", \"ns_per_op\": NaN}'",
         "babble": "echo not JSON",
+        "cores": 'echo "{\\"name\\": \\"mutex\\", \\"ns_per_op\\": $(nproc)}"',
     }
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_of(folder, scripts)
@@ -82,6 +84,9 @@ def check_parsing():
         expect(others >= 0, "a share of others")
         sample, _ = core.run_shape(bench, T1, cells.Peer("a", "t/echoes"), MUTEX)
         expect(sample == {"mutex.ns": 0.01}, f"the command line arrived as {sample}")
+        for cell, cores in ((T1, 1.0), (T2, 2.0)):
+            sample, _ = core.run_shape(bench, cell, cells.Peer("a", "t/cores"), MUTEX)
+            expect(sample == {"mutex.ns": cores}, f"{cell.name} has {sample} cores")
         for name in ("silent", "twice", "other", "lacking", "negative", "infinite", "babble"):
             peer = cells.Peer(name, f"t/{name}")
             refuses(measure.RunError, core.run_shape, bench, T1, peer, MUTEX)

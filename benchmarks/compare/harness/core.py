@@ -99,6 +99,10 @@ def _command(bench, cell, peer, shape):
     ]
 
 
+def _cores(bench, cell):
+    return [bench.cores.server] if cell.threads == 1 else bench.cores.all[: cell.threads]
+
+
 def sample_of(lines, peer, shape):
     """{"shape.metric": value} of what a program printed; RunError if it is not that shape."""
     if len(lines) != 1 or lines[0].get("name") != shape.name:
@@ -115,7 +119,7 @@ def sample_of(lines, peer, shape):
 def run_shape(bench, cell, peer, shape):
     """One sample of one contestant, and the share of a core that others took."""
     command = _command(bench, cell, peer, shape)
-    run = measure.Run(command, bench.cores_of(cell), environment=dict(peer.environment))
+    run = measure.Run(command, _cores(bench, cell), environment=dict(peer.environment))
     lines, others = run.lines(120)
     return sample_of(lines, peer, shape), others
 
@@ -125,8 +129,8 @@ def run_together(bench, cell, peers, shape):
     runs = []
     for peer in peers:
         command = _command(bench, cell, peer, shape)
-        cores = bench.cores_of(cell)
-        runs.append((peer, measure.Run(command, cores, environment=dict(peer.environment))))
+        run = measure.Run(command, _cores(bench, cell), environment=dict(peer.environment))
+        runs.append((peer, run))
     pids = [run.process.pid for _, run in runs]
     outcomes = []
     for peer, run in runs:

@@ -179,8 +179,7 @@ class Bench:
         self.seconds = seconds
         self.warmup = warmup
 
-    def cores_of(self, cell):
-        """Where the contestant may run."""
+    def _cores_of(self, cell):
         pinned = cell.topology == "T1"
         return [self.cores.server] if pinned else self.cores.all
 
@@ -194,7 +193,7 @@ class Bench:
         ]
         if cell.kind == "mixed":
             command += ["--compute", str(cell.threads)]
-        return Server([*command, *peer.arguments], self.cores_of(cell), dict(peer.environment))
+        return Server([*command, *peer.arguments], self._cores_of(cell), dict(peer.environment))
 
     def verify(self, cell, peer):
         """Checks the protocol once before anything is measured; raises RunError."""
@@ -247,7 +246,7 @@ class Bench:
             str(self.seconds["micro"]),
             *peer.arguments,
         ]
-        lines, others = _json_lines(command, self.cores_of(cell), 120)
+        lines, others = _json_lines(command, self._cores_of(cell), 120)
         sample = {}
         for line in lines:
             sample[f"{line['name']}.ns"] = line["ns_per_op"]
