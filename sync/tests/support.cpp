@@ -9,12 +9,17 @@ namespace
 {
 
 std::atomic<std::uint64_t> allocation_count{0};
+std::atomic<std::size_t> refused_bytes{SIZE_MAX};
 
 #if !defined(SYNC_TESTS_THREAD_SANITIZER)
 
 void* allocate(std::size_t bytes)
 {
     allocation_count.fetch_add(1, std::memory_order_relaxed);
+    if (bytes >= refused_bytes.load(std::memory_order_relaxed))
+    {
+        throw std::bad_alloc();
+    }
     if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes))
     {
         return memory;
@@ -41,6 +46,16 @@ void* allocate_aligned(std::size_t bytes, std::align_val_t alignment)
 std::uint64_t sync_tests::allocations() noexcept
 {
     return allocation_count.load(std::memory_order_relaxed);
+}
+
+sync_tests::memory_shortage::memory_shortage(std::size_t bytes) noexcept
+{
+    refused_bytes.store(bytes, std::memory_order_relaxed);
+}
+
+sync_tests::memory_shortage::~memory_shortage()
+{
+    refused_bytes.store(SIZE_MAX, std::memory_order_relaxed);
 }
 
 #if !defined(SYNC_TESTS_THREAD_SANITIZER)

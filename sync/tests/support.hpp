@@ -68,6 +68,17 @@ inline constexpr bool frames_are_pooled = true;
 /// Calls of operator new in this process so far.
 [[nodiscard]] std::uint64_t allocations() noexcept;
 
+/// While it lives there is no memory for as many bytes as are given, or more, at once. Without effect
+/// where counts_allocations is false. One at a time.
+class memory_shortage
+{
+public:
+    explicit memory_shortage(std::size_t bytes) noexcept;
+    ~memory_shortage();
+    memory_shortage(const memory_shortage&) = delete;
+    memory_shortage& operator=(const memory_shortage&) = delete;
+};
+
 inline blitzio::task<void> yield_times(std::size_t times)
 {
     for (std::size_t turn = 0; turn < times; ++turn)

@@ -11,6 +11,7 @@ namespace
 
 std::atomic<bool> counting{false};
 std::atomic<std::uint64_t> allocations{0};
+std::atomic<std::size_t> refused_bytes{SIZE_MAX};
 
 } // namespace
 
@@ -24,6 +25,10 @@ void* counted(std::size_t bytes, std::size_t alignment) noexcept
     if (counting.load(std::memory_order_relaxed))
     {
         allocations.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (bytes >= refused_bytes.load(std::memory_order_relaxed))
+    {
+        return nullptr;
     }
     const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     return std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
@@ -90,6 +95,16 @@ allocation_counter::~allocation_counter()
 std::uint64_t allocation_counter::count() const noexcept
 {
     return allocations.load(std::memory_order_relaxed);
+}
+
+memory_shortage::memory_shortage(std::size_t bytes) noexcept
+{
+    refused_bytes.store(bytes, std::memory_order_relaxed);
+}
+
+memory_shortage::~memory_shortage()
+{
+    refused_bytes.store(SIZE_MAX, std::memory_order_relaxed);
 }
 
 } // namespace blitzio::test

@@ -1,7 +1,9 @@
-// Counts calls of operator new while a test asks for it. The replacement serves the whole test
-// program and counts nothing otherwise. Thread rule: one counter at a time; counts all threads.
+// Counts calls of operator new, or lets them fail, while a test asks for it. The replacement serves
+// the whole test program and does nothing of its own otherwise.
+// Thread rule: one object of each kind at a time; it concerns all threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #if defined(__has_feature)
@@ -33,6 +35,17 @@ public:
 
     /// Since this object was made.
     [[nodiscard]] std::uint64_t count() const noexcept;
+};
+
+/// While it lives there is no memory for as many bytes as are given, or more, at once. Without effect
+/// where counts_allocations is false.
+class memory_shortage
+{
+public:
+    explicit memory_shortage(std::size_t bytes) noexcept;
+    ~memory_shortage();
+    memory_shortage(const memory_shortage&) = delete;
+    memory_shortage& operator=(const memory_shortage&) = delete;
 };
 
 } // namespace blitzio::test

@@ -219,7 +219,7 @@ class chain_operation : public awaitable_base<chain_operation<Branch, First, Fun
                   "and_then and or_else take operations that give result<T>");
     using value_type = typename first_type::value_type;
 
-    static auto next_type_of()
+    static consteval auto next_type_of()
     {
         if constexpr (Branch == chain_on::value)
         {
@@ -233,7 +233,7 @@ class chain_operation : public awaitable_base<chain_operation<Branch, First, Fun
     using next_type = typename decltype(next_type_of())::type;
     static constexpr bool waits = awaitable_operation<next_type>;
 
-    static auto last_type_of()
+    static consteval auto last_type_of()
     {
         if constexpr (waits)
         {

@@ -80,7 +80,7 @@ struct select_case
     using handler_result = typename handling::type;
     static constexpr bool handler_waits = awaitable_operation<handler_result>;
 
-    static auto final_type_of()
+    static consteval auto final_type_of()
     {
         if constexpr (handler_waits)
         {
@@ -436,13 +436,13 @@ private:
     using handle_function = bool (*)(select_operation&) noexcept;
 
     template <std::size_t... Index>
-    static constexpr std::array<start_function, size> list_starters(std::index_sequence<Index...>)
+    static consteval std::array<start_function, size> list_starters(std::index_sequence<Index...>)
     {
         return {&start_case<Index>...};
     }
 
     template <std::size_t... Index>
-    static constexpr std::array<handle_function, size> list_handlers(std::index_sequence<Index...>)
+    static consteval std::array<handle_function, size> list_handlers(std::index_sequence<Index...>)
     {
         return {&handle_case<Index>...};
     }

@@ -95,7 +95,7 @@ class source_stage
 {
     using given = await_result_t<decltype(std::declval<Source&>().next())>;
 
-    static auto value_type_of()
+    static consteval auto value_type_of()
     {
         if constexpr (is_step<given>)
         {
