@@ -260,7 +260,7 @@ std::int32_t perform_stat(sim_world& world, op& operation, description* target,
     }
     else if (operation.fd == op::no_descriptor)
     {
-        world.files().fill_status(*world.files().root(), status);
+        result = -ENOENT; // an empty path names nothing
     }
     else if (target == nullptr)
     {
