@@ -78,6 +78,6 @@ coverage_tests()
 {
     local ctest_only
     ctest_only="^($(IFS='|'; printf '%s' "${modules[*]}"))\\."
-    # %m%c: one file per program, which is mapped while it runs and shared, so that a child that aborts has counted, too.
+    # %m%c: one file per program, mapped and shared while it runs, so that a child that aborts has counted, too.
     LLVM_PROFILE_FILE="$root/build/coverage/profiles/%m%c.profraw" test_preset coverage no "$@"
 }

@@ -1,4 +1,4 @@
-// What these types do without memory, with handles that are assigned to, and with errors people read.
+// What these types do without memory, with handles that are assigned to, and what their errors say.
 // Thread rule: as the tests say.
 #include "support.hpp"
 

@@ -68,8 +68,8 @@ inline constexpr bool frames_are_pooled = true;
 /// Calls of operator new in this process so far.
 [[nodiscard]] std::uint64_t allocations() noexcept;
 
-/// While it lives there is no memory for as many bytes as are given, or more, at once. Without effect
-/// where counts_allocations is false. One at a time.
+/// While it lives there is no memory for as many bytes as are given, or more, at once. Without
+/// effect where counts_allocations is false. One at a time.
 class memory_shortage
 {
 public:

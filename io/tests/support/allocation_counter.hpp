@@ -37,8 +37,8 @@ public:
     [[nodiscard]] std::uint64_t count() const noexcept;
 };
 
-/// While it lives there is no memory for as many bytes as are given, or more, at once. Without effect
-/// where counts_allocations is false.
+/// While it lives there is no memory for as many bytes as are given, or more, at once. Without
+/// effect where counts_allocations is false.
 class memory_shortage
 {
 public:
