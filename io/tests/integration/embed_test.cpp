@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -161,7 +162,8 @@ TEST_CASE("tasks run in a loop of the program's own", "[embed]")
     }
 }
 
-TEST_CASE("the descriptor tells of sockets and timers, and nothing else makes it readable", "[embed]")
+TEST_CASE("the descriptor tells of sockets and timers, and nothing else makes it readable",
+          "[embed]")
 {
     runtime inner(embedded());
     socket_pair pair;
@@ -197,9 +199,8 @@ TEST_CASE("an idle runtime does not call", "[embed]")
     runtime inner(embedded());
     socket_pair pair;
     auto server = inner.spawn(echo(pair.ends[0]));
-    auto sleeper = inner.spawn([]() -> task<void> {
-        static_cast<void>(co_await blitzio::sleep_for(1h));
-    });
+    auto sleeper =
+        inner.spawn([]() -> task<void> { static_cast<void>(co_await blitzio::sleep_for(1h)); });
     settle(inner);
     const auto before = inner.metrics();
     CHECK_FALSE(is_readable(inner.fd(), 1000ms));
@@ -382,8 +383,8 @@ TEST_CASE("one runtime drives another", "[embed]")
             const int fd = inner.fd();
             while (ended < 10)
             {
-                const auto ready =
-                    co_await blitzio::timeout(patience, raw_poll(fd, blitzio::detail::poll_events::readable));
+                const auto ready = co_await blitzio::timeout(
+                    patience, raw_poll(fd, blitzio::detail::poll_events::readable));
                 if (!ready)
                 {
                     break;
@@ -392,11 +393,10 @@ TEST_CASE("one runtime drives another", "[embed]")
             }
             // Nobody waits for the descriptor any more; the destructor may not be called here.
             auto owned = std::make_unique<runtime>(std::move(inner));
-            static_cast<void>(co_await blitzio::spawn_blocking(
-                [&owned, &handles] {
-                    handles.clear();
-                    owned.reset();
-                }));
+            static_cast<void>(co_await blitzio::spawn_blocking([&owned, &handles] {
+                handles.clear();
+                owned.reset();
+            }));
             co_return ended;
         });
         CHECK(outer.block_on(std::move(both)) == 10);
@@ -430,7 +430,9 @@ TEST_CASE("an epoll loop with edges sees every call", "[embed]")
     while (!client.finished())
     {
         epoll_event got{};
-        REQUIRE(::epoll_wait(set, &got, 1, 20'000) == 1);
+        // A ring tells its thread of completions by interrupting what it waits in.
+        const int count = ::epoll_wait(set, &got, 1, 20'000);
+        REQUIRE((count == 1 || (count < 0 && errno == EINTR)));
         // With edges the loop has to go on until there is no more.
         while (inner.run_ready(8) == 8)
         {
@@ -502,9 +504,8 @@ TEST_CASE("only one thread may run a runtime without threads", "[embed][single]"
     });
     other.join();
     // Inside of itself.
-    const auto inner_error = inner.block_on([&]() -> task<std::error_code> {
-        co_return code_of([&] { inner.run_ready(); });
-    });
+    const auto inner_error = inner.block_on(
+        [&]() -> task<std::error_code> { co_return code_of([&] { inner.run_ready(); }); });
     CHECK(inner_error == blitzio::io_errc::would_deadlock);
     runtime threaded({.io_threads = 1});
     CHECK(code_of([&] { threaded.run_ready(); }) == std::errc::operation_not_supported);
@@ -528,7 +529,8 @@ TEST_CASE("waiting for one task leaves the others to the loop", "[embed][single]
     static_cast<void>(other);
 }
 
-TEST_CASE("a runtime without threads ends with everything that it has begun", "[embed][single][stop]")
+TEST_CASE("a runtime without threads ends with everything that it has begun",
+          "[embed][single][stop]")
 {
     for (const bool embed : {false, true})
     {
