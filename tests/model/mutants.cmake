@@ -256,8 +256,15 @@ blitzio_add_mutant(lock_core_deaf_to_stop sync:detail/lock_core.hpp
     [[if (node.status == wait_status::cancelled)]] [[if (false)]])
 # The lock is freed under the queue's lock, which is touched once more afterwards.
 blitzio_add_mutant(lock_core_frees_inside sync:detail/lock_core.hpp
-    [[continue; // the last waiter was withdrawn meanwhile]] [[word_.store(unlocked, std::memory_order_release);
-                return nullptr;]])
+    [[                if (!waiting_.empty())
+                {
+                    const]] [[                if (waiting_.empty())
+                {
+                    word_.store(unlocked, std::memory_order_release);
+                    return nullptr;
+                }
+                {
+                    const]])
 
 # The position advances over a sleeper.
 blitzio_add_mutant(waitable_cursor_passes_sleeper sync:detail/waitable_cursor.hpp
@@ -330,3 +337,59 @@ blitzio_add_mutant(choice_keeps_hold detail/choice.hpp
 # A held select is taken for a decided one: a value would pass by somebody who waits.
 blitzio_add_mutant(choice_overlooks_hold detail/choice.hpp
     [[        for (std::uint32_t round = 0; seen == held; ++round)]] [[        for (std::uint32_t round = 0; false; ++round)]])
+
+# A case of a select sends although another one was chosen.
+blitzio_add_mutant(channel_state_sends_unclaimed sync:detail/channel_state.hpp
+    [[        if (own != nullptr && !claim_case<Atomics>(*own))
+        {
+            return channel_transfer::lost;
+        }
+        push(value);]] [[        push(value);]])
+# A case of a select receives although another one was chosen.
+blitzio_add_mutant(channel_state_receives_unclaimed sync:detail/channel_state.hpp
+    [[        if (own != nullptr && !claim_case<Atomics>(*own))
+        {
+            return channel_transfer::lost;
+        }
+        store_.pop]] [[        store_.pop]])
+# The end of a channel is told to cases whose select has chosen another one.
+blitzio_add_mutant(channel_state_closes_losers sync:detail/channel_state.hpp
+    [[told.take_all<Atomics>(receivers_, wait_status::closed);]] [[while (wait_node* const first = receivers_.pop_front(wait_status::closed))
+        {
+            told.add(*first);
+        }]])
+# A value goes to the one that comes although others were sent before.
+blitzio_add_mutant(channel_state_overtakes sync:detail/channel_state.hpp
+    [[        if (count() == 0)
+        {
+            return take_from_frame(value, own, woken);]] [[        if (count() == 0 || !senders_.empty())
+        {
+            return take_from_frame(value, own, woken);]])
+# The sender that waits is not let in when there is room.
+blitzio_add_mutant(channel_state_sender_stays_behind sync:detail/channel_state.hpp
+    [[                push(*static_cast<send_node*>(met)->source);]] [[                met->status = wait_status::closed;]])
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(channel_state_deaf_to_stop sync:detail/channel_state.hpp
+    [[        if (node.status == wait_status::cancelled)
+        {
+            return true;
+        }
+        const auto outcome = take(]] [[        if (node.status == wait_status::cancelled)
+        {
+            node.status = wait_status::idle;
+        }
+        const auto outcome = take(]])
+
+# A case of a select inherits the lock although another one was chosen.
+blitzio_add_mutant(lock_core_heir_unclaimed sync:detail/lock_core.hpp
+    [[first->case_number == 0) ]] [[true) ]])
+# A case of a select takes the lock or waits for it although another one was chosen.
+blitzio_add_mutant(lock_core_takes_unheld sync:detail/lock_core.hpp
+    [[        if (!shared.hold())
+        {]] [[        if (!shared.hold() && false)
+        {]])
+# A case of a select has the lock, and another one may still be chosen.
+blitzio_add_mutant(lock_core_stays_open sync:detail/lock_core.hpp
+    [[        if (taken)
+        {]] [[        if (taken && false)
+        {]])
