@@ -393,3 +393,21 @@ blitzio_add_mutant(lock_core_stays_open sync:detail/lock_core.hpp
     [[        if (taken)
         {]] [[        if (taken && false)
         {]])
+
+# Producers that wait are not told that nobody wants their values any more.
+blitzio_add_mutant(stream_queue_closes_deafly detail/stream_queue.hpp
+    [[            closed_ = true;
+            refused = take_pushers();]] [[            closed_ = true;]])
+# The consumer that waits is not told of the end.
+blitzio_add_mutant(stream_queue_forgets_consumer detail/stream_queue.hpp
+    [[return is_at_end() ? std::exchange(consumer_, nullptr) : nullptr;]] [[return nullptr;]])
+# A producer that waits is let go without its value.
+blitzio_add_mutant(stream_queue_loses_pusher detail/stream_queue.hpp
+    [[            put(*pusher->source);
+]] [[]])
+# A value enters after the end.
+blitzio_add_mutant(stream_queue_opens_after_end detail/stream_queue.hpp
+    [[        if (closed_ || failed_)
+        {
+            return true;
+        }]] [[]])
