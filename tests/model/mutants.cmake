@@ -411,3 +411,40 @@ blitzio_add_mutant(stream_queue_opens_after_end detail/stream_queue.hpp
         {
             return true;
         }]] [[]])
+
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(semaphore_core_deaf_to_stop sync:detail/semaphore_core.hpp
+    [[        if (wanting.status == wait_status::cancelled)
+        {
+            return true;
+        }]] [[        if (wanting.status == wait_status::cancelled)
+        {
+            wanting.status = wait_status::idle;
+        }]])
+# A case of a select gets permits although another one was chosen.
+blitzio_add_mutant(semaphore_core_grants_losers sync:detail/semaphore_core.hpp
+    [[            if (granted.grant_if_chosen<Atomics>(waiting_, *first))
+            {
+                available_ -= wanted;
+            }]] [[            waiting_.remove(*first, wait_status::granted);
+            granted.add(*first);
+            available_ -= wanted;]])
+# Somebody takes permits although others wait for more.
+blitzio_add_mutant(semaphore_core_overtakes sync:detail/semaphore_core.hpp
+    [[return waiting_.empty() && available_ >= count;]] [[return available_ >= count;]])
+# Nobody looks behind a case whose select has chosen another one.
+blitzio_add_mutant(semaphore_core_stops_at_loser sync:detail/semaphore_core.hpp
+    [[                available_ -= wanted;
+            }
+        }]] [[                available_ -= wanted;
+            }
+            else
+            {
+                return;
+            }
+        }]])
+# Those behind one that gives up are not looked at.
+blitzio_add_mutant(semaphore_core_withdrawal_blocks sync:detail/semaphore_core.hpp
+    [[        grant(granted);
+        return was_waiting;]] [[        static_cast<void>(granted);
+        return was_waiting;]])
