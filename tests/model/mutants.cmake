@@ -448,3 +448,30 @@ blitzio_add_mutant(semaphore_core_withdrawal_blocks sync:detail/semaphore_core.h
     [[        grant(granted);
         return was_waiting;]] [[        static_cast<void>(granted);
         return was_waiting;]])
+
+# A case of a select that waits is served although another one was chosen.
+blitzio_add_mutant(spsc_state_serves_losers sync:detail/spsc_state.hpp
+    [[        if (claim_case<Atomics>(node))
+        {
+            return true;
+        }]] [[        static_cast<void>(woken);
+        if (claim_case<Atomics>(node) || node.status == wait_status::queued)
+        {
+            return true;
+        }]])
+# A case of a select takes a value although another one was chosen.
+blitzio_add_mutant(spsc_state_receives_unclaimed sync:detail/spsc_state.hpp
+    [[        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
+        }
+        T* const slot = ring_ + receiver_.slot;]] [[        static_cast<void>(claim_own(own));
+        T* const slot = ring_ + receiver_.slot;]])
+# A case of a select sends although another one was chosen.
+blitzio_add_mutant(spsc_state_sends_unclaimed sync:detail/spsc_state.hpp
+    [[        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
+        }
+        T* const slot = ring_ + sender_.slot;]] [[        static_cast<void>(claim_own(own));
+        T* const slot = ring_ + sender_.slot;]])
