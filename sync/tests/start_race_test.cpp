@@ -2,18 +2,24 @@
 // steps of start(). Thread rule: as the tests say.
 #include "support.hpp"
 
+#include <blitzio/sync/broadcast.hpp>
 #include <blitzio/sync/channel.hpp>
 #include <blitzio/sync/detail/wait_operation.hpp>
 #include <blitzio/sync/event.hpp>
 #include <blitzio/sync/mutex.hpp>
 #include <blitzio/sync/oneshot.hpp>
 #include <blitzio/sync/semaphore.hpp>
+#include <blitzio/sync/shared_mutex.hpp>
+#include <blitzio/sync/spsc.hpp>
+#include <blitzio/sync/watch.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
+#include <utility>
 
 using namespace blitzio;
 using namespace sync_tests;
@@ -318,4 +324,105 @@ TEST_CASE("a send and a stop request at any moment of the start of a oneshot los
             found += outcome.has_value() && *outcome == round ? 1 : 0;
         });
     REQUIRE(found == rounds);
+}
+
+namespace
+{
+
+/// Starts `make()` while another thread grants it and asks it to stop, in both orders. `take(outcome)`
+/// tells whether what was granted is in one place, and takes it from there.
+template <class Make, class Grant, class Take>
+void grant_against_stop(Make make, Grant grant, Take take)
+{
+    auto rt = threaded(1);
+    unsigned found = 0;
+    unsigned obtained = 0;
+    start_against(
+        rt, [&](unsigned) { return make(); },
+        [&](unsigned round, stop_source& stop) {
+            if (round % 3 == 1)
+            {
+                stop.request_stop();
+            }
+            grant();
+            if (round % 3 == 2)
+            {
+                stop.request_stop();
+            }
+        },
+        [&](unsigned, auto& operation) {
+            auto outcome = operation.await_resume();
+            obtained += outcome.has_value() ? 1 : 0;
+            found += take(std::move(outcome)) ? 1 : 0;
+        });
+    REQUIRE(found == rounds);
+    REQUIRE(obtained >= rounds / 3); // nobody asks every third one to stop
+}
+
+} // namespace
+
+TEST_CASE("permits and a stop request at any moment of the start are not lost")
+{
+    sync::semaphore slots(0);
+    grant_against_stop([&] { return slots.acquire(2); }, [&] { slots.release(2); },
+                       [&](result<sync::semaphore::permit> outcome) {
+                           auto held =
+                               outcome ? std::optional(*std::move(outcome)) : slots.try_acquire(2);
+                           return held.has_value() && held->forget() == 2 && slots.available() == 0;
+                       });
+}
+
+TEST_CASE("a shared lock and a stop request at any moment of the start are not lost")
+{
+    sync::shared_mutex lock;
+    auto held = lock.try_lock();
+    grant_against_stop([&] { return lock.lock_shared(); }, [&] { held.reset(); },
+                       [&](result<sync::shared_mutex::shared_guard> outcome) {
+                           if (outcome)
+                           {
+                               outcome->unlock();
+                           }
+                           held = lock.try_lock();
+                           return held.has_value();
+                       });
+}
+
+TEST_CASE("an event and a stop request at any moment of the start end the wait once")
+{
+    sync::event flag;
+    grant_against_stop([&] { return flag.wait(); }, [&] { flag.set(); },
+                       [&](result<void>) {
+                           const bool was_set = flag.is_set();
+                           flag.reset();
+                           return was_set;
+                       });
+}
+
+TEST_CASE("news and a stop request at any moment of the start are not lost")
+{
+    auto news = sync::broadcast<int>(2);
+    grant_against_stop([&] { return news.receiver.receive(); },
+                       [&] { static_cast<void>(news.sender.send(1)); },
+                       [&](result<int> outcome) {
+                           return outcome.has_value() || news.receiver.try_receive().has_value();
+                       });
+    auto state = sync::watch<int>(0);
+    grant_against_stop([&] { return state.receiver.changed(); },
+                       [&] { static_cast<void>(state.sender.send(1)); },
+                       [&](result<void> outcome) {
+                           const bool unseen = state.receiver.has_changed();
+                           static_cast<void>(state.receiver.borrow_and_update());
+                           return outcome.has_value() != unseen;
+                       });
+}
+
+TEST_CASE("a value of one sender and a stop request at any moment of the start are not lost")
+{
+    auto ends = sync::spsc<tracked>(1);
+    grant_against_stop([&] { return ends.receiver.receive(); },
+                       [&] { static_cast<void>(ends.sender.try_send(tracked(1))); },
+                       [&](result<tracked> outcome) {
+                           return outcome.has_value() || ends.receiver.try_receive().has_value();
+                       });
+    REQUIRE(tracked::live() == 0);
 }

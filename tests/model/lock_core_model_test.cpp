@@ -9,8 +9,11 @@
 #include "mutants/lock_core_frees_inside.hpp"
 #include "mutants/lock_core_frees_over_waiters.hpp"
 #include "mutants/lock_core_heir_and_free.hpp"
+#include "mutants/lock_core_heir_unclaimed.hpp"
 #include "mutants/lock_core_mark_goes_early.hpp"
 #include "mutants/lock_core_mark_stays.hpp"
+#include "mutants/lock_core_stays_open.hpp"
+#include "mutants/lock_core_takes_unheld.hpp"
 #include "mutants/lock_core_waits_unmarked.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -24,6 +27,7 @@ namespace
 {
 
 using blitzio::detail::attempt_mode;
+using blitzio::detail::basic_choice;
 using blitzio::detail::lock_core;
 using blitzio::detail::spin_guard;
 using blitzio::detail::wait_node;
@@ -36,9 +40,18 @@ struct contender : wait_node
 };
 
 template <class Core>
+struct atomics_of;
+template <template <class> class Core, class Atomics>
+struct atomics_of<Core<Atomics>>
+{
+    using type = Atomics;
+};
+
+template <class Core>
 struct fixture
 {
     Core core;
+    basic_choice<typename atomics_of<Core>::type> choice;
     std::array<contender, 3> contenders;
     model::cell<int> entries{0};
     model::sleeping_place all_finished;
@@ -64,9 +77,11 @@ struct fixture
 
     void leave()
     {
-        if (wait_node* const heir = core.release())
+        for (wait_node* told = core.release(); told != nullptr;)
         {
-            static_cast<contender*>(heir)->place.wake();
+            wait_node* const following = told->following;
+            static_cast<contender*>(told)->place.wake();
+            told = following;
         }
     }
 
@@ -159,6 +174,39 @@ void withdraw_alone(model::scenario& program)
     program.at_end([=] { shared->leave(); });
 }
 
+// The lock is a case of a select, which may choose another one; somebody else waits as well.
+template <class Core>
+void choose(model::scenario& program)
+{
+    auto shared = std::make_shared<fixture<Core>>();
+    static_cast<void>(shared->core.try_acquire());
+    shared->contenders[0].on_complete.context = &shared->choice;
+    shared->contenders[0].case_number = 1;
+    program.thread([=] {
+        const bool obtained = shared->acquire(0);
+        model::expect(obtained == (shared->choice.index() == 0), "obtained if chosen");
+        if (obtained)
+        {
+            shared->use(0);
+        }
+    });
+    program.thread([=] {
+        model::expect(shared->acquire(1), "nobody withdraws");
+        shared->use(1);
+    });
+    program.thread([=] {
+        if (shared->choice.claim(5))
+        {
+            shared->withdraw(0);
+        }
+    });
+    program.thread([=] { shared->leave(); });
+    program.at_end([=] {
+        model::expect(!shared->core.is_held(), "the lock is free");
+        model::expect(shared->choice.index() == 0 || shared->choice.index() == 5, "one is chosen");
+    });
+}
+
 // Who holds the lock last may destroy it, when nobody waits any more.
 template <class Core>
 void destroy_after_use(model::scenario& program)
@@ -189,9 +237,9 @@ template <template <class> class Core, class Weakening = model::as_written>
 bool is_caught_somewhere(const model::options& bounds)
 {
     using subject = Core<model::atomics<Weakening>>;
-    constexpr std::array scenarios = {&contend<subject>, &queue_up<subject>,
-                                      &withdraw_against_release<subject>, &withdraw_alone<subject>,
-                                      &destroy_after_use<subject>};
+    constexpr std::array scenarios = {
+        &contend<subject>,        &queue_up<subject>,          &withdraw_against_release<subject>,
+        &withdraw_alone<subject>, &destroy_after_use<subject>, &choose<subject>};
     return model::is_caught(bounds, scenarios);
 }
 
@@ -221,6 +269,11 @@ TEST_CASE("lock core: a stop request ends a wait", "[model][lock]")
     model::check_clean(bounds, &withdraw_alone<shipped>);
 }
 
+TEST_CASE("lock core: a select chooses the lock or something else", "[model][lock][select]")
+{
+    model::check_clean(mutant_bounds, &choose<shipped>);
+}
+
 TEST_CASE("lock core: the last holder destroys it", "[model][lock]")
 {
     model::check_clean(bounds, &destroy_after_use<shipped>);
@@ -242,4 +295,7 @@ TEST_CASE("lock core: changed steps are caught", "[model][lock][mutant]")
     CHECK(is_caught_somewhere<mutants::lock_core_heir_and_free::lock_core>(mutant_bounds));
     CHECK(is_caught_somewhere<mutants::lock_core_deaf_to_stop::lock_core>(mutant_bounds));
     CHECK(is_caught_somewhere<mutants::lock_core_frees_inside::lock_core>(mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::lock_core_heir_unclaimed::lock_core>(mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::lock_core_takes_unheld::lock_core>(mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::lock_core_stays_open::lock_core>(mutant_bounds));
 }

@@ -256,8 +256,15 @@ blitzio_add_mutant(lock_core_deaf_to_stop sync:detail/lock_core.hpp
     [[if (node.status == wait_status::cancelled)]] [[if (false)]])
 # The lock is freed under the queue's lock, which is touched once more afterwards.
 blitzio_add_mutant(lock_core_frees_inside sync:detail/lock_core.hpp
-    [[continue; // the last waiter was withdrawn meanwhile]] [[word_.store(unlocked, std::memory_order_release);
-                return nullptr;]])
+    [[                if (!waiting_.empty())
+                {
+                    const]] [[                if (waiting_.empty())
+                {
+                    word_.store(unlocked, std::memory_order_release);
+                    return nullptr;
+                }
+                {
+                    const]])
 
 # The position advances over a sleeper.
 blitzio_add_mutant(waitable_cursor_passes_sleeper sync:detail/waitable_cursor.hpp
@@ -330,3 +337,141 @@ blitzio_add_mutant(choice_keeps_hold detail/choice.hpp
 # A held select is taken for a decided one: a value would pass by somebody who waits.
 blitzio_add_mutant(choice_overlooks_hold detail/choice.hpp
     [[        for (std::uint32_t round = 0; seen == held; ++round)]] [[        for (std::uint32_t round = 0; false; ++round)]])
+
+# A case of a select sends although another one was chosen.
+blitzio_add_mutant(channel_state_sends_unclaimed sync:detail/channel_state.hpp
+    [[        if (own != nullptr && !claim_case<Atomics>(*own))
+        {
+            return channel_transfer::lost;
+        }
+        push(value);]] [[        push(value);]])
+# A case of a select receives although another one was chosen.
+blitzio_add_mutant(channel_state_receives_unclaimed sync:detail/channel_state.hpp
+    [[        if (own != nullptr && !claim_case<Atomics>(*own))
+        {
+            return channel_transfer::lost;
+        }
+        store_.pop]] [[        store_.pop]])
+# The end of a channel is told to cases whose select has chosen another one.
+blitzio_add_mutant(channel_state_closes_losers sync:detail/channel_state.hpp
+    [[told.take_all<Atomics>(receivers_, wait_status::closed);]] [[while (wait_node* const first = receivers_.pop_front(wait_status::closed))
+        {
+            told.add(*first);
+        }]])
+# A value goes to the one that comes although others were sent before.
+blitzio_add_mutant(channel_state_overtakes sync:detail/channel_state.hpp
+    [[        if (count() == 0)
+        {
+            return take_from_frame(value, own, woken);]] [[        if (count() == 0 || !senders_.empty())
+        {
+            return take_from_frame(value, own, woken);]])
+# The sender that waits is not let in when there is room.
+blitzio_add_mutant(channel_state_sender_stays_behind sync:detail/channel_state.hpp
+    [[                push(*static_cast<send_node*>(met)->source);]] [[                met->status = wait_status::closed;]])
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(channel_state_deaf_to_stop sync:detail/channel_state.hpp
+    [[        if (node.status == wait_status::cancelled)
+        {
+            return true;
+        }
+        const auto outcome = take(]] [[        if (node.status == wait_status::cancelled)
+        {
+            node.status = wait_status::idle;
+        }
+        const auto outcome = take(]])
+
+# A case of a select inherits the lock although another one was chosen.
+blitzio_add_mutant(lock_core_heir_unclaimed sync:detail/lock_core.hpp
+    [[first->case_number == 0) ]] [[true) ]])
+# A case of a select takes the lock or waits for it although another one was chosen.
+blitzio_add_mutant(lock_core_takes_unheld sync:detail/lock_core.hpp
+    [[        if (!shared.hold())
+        {]] [[        if (!shared.hold() && false)
+        {]])
+# A case of a select has the lock, and another one may still be chosen.
+blitzio_add_mutant(lock_core_stays_open sync:detail/lock_core.hpp
+    [[        if (taken)
+        {]] [[        if (taken && false)
+        {]])
+
+# Producers that wait are not told that nobody wants their values any more.
+blitzio_add_mutant(stream_queue_closes_deafly detail/stream_queue.hpp
+    [[            closed_ = true;
+            refused = take_pushers();]] [[            closed_ = true;]])
+# The consumer that waits is not told of the end.
+blitzio_add_mutant(stream_queue_forgets_consumer detail/stream_queue.hpp
+    [[return is_at_end() ? std::exchange(consumer_, nullptr) : nullptr;]] [[return nullptr;]])
+# A producer that waits is let go without its value.
+blitzio_add_mutant(stream_queue_loses_pusher detail/stream_queue.hpp
+    [[            put(*pusher->source);
+]] [[]])
+# A value enters after the end.
+blitzio_add_mutant(stream_queue_opens_after_end detail/stream_queue.hpp
+    [[        if (closed_ || failed_)
+        {
+            return true;
+        }]] [[]])
+
+# A stop request that comes before the wait is not heard.
+blitzio_add_mutant(semaphore_core_deaf_to_stop sync:detail/semaphore_core.hpp
+    [[        if (wanting.status == wait_status::cancelled)
+        {
+            return true;
+        }]] [[        if (wanting.status == wait_status::cancelled)
+        {
+            wanting.status = wait_status::idle;
+        }]])
+# A case of a select gets permits although another one was chosen.
+blitzio_add_mutant(semaphore_core_grants_losers sync:detail/semaphore_core.hpp
+    [[            if (granted.grant_if_chosen<Atomics>(waiting_, *first))
+            {
+                available_ -= wanted;
+            }]] [[            waiting_.remove(*first, wait_status::granted);
+            granted.add(*first);
+            available_ -= wanted;]])
+# Somebody takes permits although others wait for more.
+blitzio_add_mutant(semaphore_core_overtakes sync:detail/semaphore_core.hpp
+    [[return waiting_.empty() && available_ >= count;]] [[return available_ >= count;]])
+# Nobody looks behind a case whose select has chosen another one.
+blitzio_add_mutant(semaphore_core_stops_at_loser sync:detail/semaphore_core.hpp
+    [[                available_ -= wanted;
+            }
+        }]] [[                available_ -= wanted;
+            }
+            else
+            {
+                return;
+            }
+        }]])
+# Those behind one that gives up are not looked at.
+blitzio_add_mutant(semaphore_core_withdrawal_blocks sync:detail/semaphore_core.hpp
+    [[        grant(granted);
+        return was_waiting;]] [[        static_cast<void>(granted);
+        return was_waiting;]])
+
+# A case of a select that waits is served although another one was chosen.
+blitzio_add_mutant(spsc_state_serves_losers sync:detail/spsc_state.hpp
+    [[        if (claim_case<Atomics>(node))
+        {
+            return true;
+        }]] [[        static_cast<void>(woken);
+        if (claim_case<Atomics>(node) || node.status == wait_status::queued)
+        {
+            return true;
+        }]])
+# A case of a select takes a value although another one was chosen.
+blitzio_add_mutant(spsc_state_receives_unclaimed sync:detail/spsc_state.hpp
+    [[        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
+        }
+        T* const slot = ring_ + receiver_.slot;]] [[        static_cast<void>(claim_own(own));
+        T* const slot = ring_ + receiver_.slot;]])
+# A case of a select sends although another one was chosen.
+blitzio_add_mutant(spsc_state_sends_unclaimed sync:detail/spsc_state.hpp
+    [[        if (!claim_own(own))
+        {
+            return channel_transfer::lost;
+        }
+        T* const slot = ring_ + sender_.slot;]] [[        static_cast<void>(claim_own(own));
+        T* const slot = ring_ + sender_.slot;]])

@@ -9,6 +9,9 @@
 #include "mutants/spsc_state_end_hides_value.hpp"
 #include "mutants/spsc_state_forgets_sender.hpp"
 #include "mutants/spsc_state_gives_full_slot.hpp"
+#include "mutants/spsc_state_receives_unclaimed.hpp"
+#include "mutants/spsc_state_sends_unclaimed.hpp"
+#include "mutants/spsc_state_serves_losers.hpp"
 #include "mutants/spsc_state_takes_without_step.hpp"
 #include "mutants/waitable_cursor_claims_twice.hpp"
 #include "mutants/waitable_cursor_closes_silently.hpp"
@@ -28,6 +31,7 @@ namespace
 {
 
 using blitzio::detail::attempt_mode;
+using blitzio::detail::basic_choice;
 using blitzio::detail::channel_receive_node;
 using blitzio::detail::channel_send_node;
 using blitzio::detail::channel_transfer;
@@ -68,6 +72,15 @@ struct sending : channel_send_node<item>
 struct receiving : channel_receive_node<item>
 {
     model::sleeping_place place;
+};
+
+template <class State>
+struct atomics_of;
+template <template <class, class, template <class> class> class State, class T, class Atomics,
+          template <class> class Cursor>
+struct atomics_of<State<T, Atomics, Cursor>>
+{
+    using type = Atomics;
 };
 
 template <class State>
@@ -161,6 +174,27 @@ struct fixture
     model::sleeping_place withdrawal_over;
     sending cancelled_send;
     receiving cancelled_receive;
+    basic_choice<typename atomics_of<State>::type> choice;
+
+    /// `operation` is a case of a select.
+    template <class Node>
+    void make_case(Node& operation)
+    {
+        operation.on_complete.context = &choice;
+        operation.case_number = 1;
+    }
+
+    /// Another case is chosen, if not this one, which hears of it.
+    template <class Node>
+    void choose_other(Node& operation)
+    {
+        if (choice.claim(5))
+        {
+            withdraw(operation);
+            return;
+        }
+        withdrawal_over.wake();
+    }
 
     void send_some(int count)
     {
@@ -278,6 +312,60 @@ void withdraw_send(model::scenario& program)
     });
 }
 
+// A receive is a case of a select, which may choose another one while a value comes.
+template <class State>
+void choose_receive(model::scenario& program)
+{
+    auto shared = std::make_shared<fixture<State>>(1);
+    shared->make_case(shared->cancelled_receive);
+    program.thread([=] { shared->send_some(2); });
+    program.thread([=] {
+        const auto first = shared->receive(shared->cancelled_receive);
+        shared->withdrawal_over.sleep();
+        shared->state.received();
+        model::expect((first == wait_status::granted) == (shared->choice.index() == 0),
+                      "it gets a value if it is chosen");
+        while (shared->received < 2)
+        {
+            receiving rest;
+            model::expect(shared->receive(rest) == wait_status::granted, "the others come");
+        }
+    });
+    program.thread([=] { shared->choose_other(shared->cancelled_receive); });
+}
+
+// The same with a send into a full ring.
+template <class State>
+void choose_send(model::scenario& program)
+{
+    auto shared = std::make_shared<fixture<State>>(1);
+    shared->fill();
+    shared->make_case(shared->cancelled_send);
+    program.thread([=] {
+        item value(2);
+        const auto first = shared->send(shared->cancelled_send, value);
+        shared->withdrawal_over.sleep();
+        shared->state.sent();
+        const bool was_sent = first == wait_status::granted;
+        shared->sent += was_sent ? 1 : 0;
+        model::expect(was_sent == (shared->choice.index() == 0), "it is sent if it is chosen");
+        model::expect((value.number() == 0) == was_sent, "a value that was not sent stays");
+        shared->first_number = 3;
+        shared->send_some(1);
+    });
+    program.thread([=] {
+        for (int count = 0; count < 2; ++count)
+        {
+            receiving operation;
+            model::expect(shared->receive(operation) == wait_status::granted, "nobody closes");
+        }
+    });
+    program.thread([=] { shared->choose_other(shared->cancelled_send); });
+    program.at_end([=] {
+        model::expect(shared->received + shared->drain() == shared->sent, "no value is lost");
+    });
+}
+
 // The sender leaves after its values: the receiver gets them, and then the end.
 template <class State>
 void sender_closes(model::scenario& program)
@@ -318,10 +406,10 @@ void receiver_closes(model::scenario& program)
 template <class State>
 bool is_caught_somewhere(const model::options& bounds)
 {
-    constexpr std::array scenarios = {&pass_through_one<State>, &pass_through_two<State>,
-                                      &withdraw_receive<State>, &withdraw_receive_alone<State>,
-                                      &withdraw_send<State>,    &sender_closes<State>,
-                                      &receiver_closes<State>};
+    constexpr std::array scenarios = {
+        &pass_through_one<State>,       &pass_through_two<State>, &withdraw_receive<State>,
+        &withdraw_receive_alone<State>, &withdraw_send<State>,    &sender_closes<State>,
+        &receiver_closes<State>,        &choose_receive<State>,   &choose_send<State>};
     return model::is_caught(bounds, scenarios);
 }
 
@@ -356,6 +444,12 @@ TEST_CASE("spsc: a receive is withdrawn", "[model][spsc]")
 TEST_CASE("spsc: a send is withdrawn", "[model][spsc]")
 {
     model::check_clean(small_bounds, &withdraw_send<shipped>);
+}
+
+TEST_CASE("spsc: a select chooses an end or something else", "[model][spsc][select]")
+{
+    model::check_clean(small_bounds, &choose_receive<shipped>);
+    model::check_clean(small_bounds, &choose_send<shipped>);
 }
 
 TEST_CASE("spsc: either end closes", "[model][spsc]")
@@ -398,5 +492,11 @@ TEST_CASE("spsc: changed steps are caught", "[model][spsc][mutant]")
     CHECK(is_caught_somewhere<mutants::spsc_state_gives_full_slot::spsc_state<item, atomics>>(
         mutant_bounds));
     CHECK(is_caught_somewhere<mutants::spsc_state_forgets_sender::spsc_state<item, atomics>>(
+        mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::spsc_state_serves_losers::spsc_state<item, atomics>>(
+        mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::spsc_state_receives_unclaimed::spsc_state<item, atomics>>(
+        mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::spsc_state_sends_unclaimed::spsc_state<item, atomics>>(
         mutant_bounds));
 }

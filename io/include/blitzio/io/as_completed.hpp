@@ -3,10 +3,10 @@
 #pragma once
 
 #include <blitzio/io/detail/child_counter.hpp>
+#include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/io/stream.hpp>
 
 #include <cstddef>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -94,7 +94,7 @@ public:
     {
         next_operation* told = nullptr;
         {
-            const std::scoped_lock held(mutex_);
+            const spin_guard held(lock_);
             closed_ = true;
             told = std::exchange(consumer_, nullptr);
         }
@@ -133,7 +133,7 @@ private:
         completion_stage& stage = *self.stage;
         next_operation* told = nullptr;
         {
-            const std::scoped_lock held(stage.mutex_);
+            const spin_guard held(stage.lock_);
             (stage.last_ == nullptr ? stage.first_ : stage.last_->following) = &self;
             stage.last_ = &self;
             told = std::exchange(stage.consumer_, nullptr);
@@ -156,7 +156,7 @@ private:
     std::size_t taken_ = 0;
     stream_scope* scope_ = nullptr;
     task_env scope_env_;
-    std::mutex mutex_;
+    spin_lock lock_;
     child* first_ = nullptr;
     child* last_ = nullptr;
     next_operation* consumer_ = nullptr;
@@ -180,7 +180,7 @@ public:
         this->run = [](runnable* item) noexcept {
             resume(static_cast<next_operation*>(item)->on_complete_());
         };
-        const std::scoped_lock held(stage_->mutex_);
+        const spin_guard held(stage_->lock_);
         if (stage_->first_ != nullptr || stage_->closed_ ||
             stage_->taken_ == stage_->children_.size())
         {
@@ -195,7 +195,7 @@ public:
         child* ended = nullptr;
         bool more = false;
         {
-            const std::scoped_lock held(stage_->mutex_);
+            const spin_guard held(stage_->lock_);
             more = !stage_->closed_;
             ended = stage_->first_;
             if (ended != nullptr)

@@ -52,8 +52,10 @@ private:
     [[nodiscard]] bool arrive_or_enqueue(node& arriving, detail::attempt_mode mode) noexcept;
     [[nodiscard]] bool withdraw(node& arriving) noexcept;
 
-    // Invariant while lock_ is free: arrived_ is the number of those who wait, and less than
-    // participants_ unless both are 0.
+    // Invariants while lock_ is free:
+    //   W1  arrived_ is the number of those who wait, and less than participants_ unless both are 0.
+    // W2 and W3 of detail/semaphore_core.hpp hold as they are; there are no cases of selects, since
+    // all who wait would have to be chosen at once.
     mutable detail::spin_lock lock_;
     std::size_t participants_;
     std::size_t arrived_ = 0;

@@ -67,6 +67,10 @@ public:
 private:
     class notification;
 
+    // Invariants while lock_ is free: whoever waits has given the mutex away, after it entered the
+    // queue, so that who changes the state with the mutex afterwards finds it.
+    // W2 and W3 of detail/semaphore_core.hpp hold as they are; there are no cases of selects, since
+    // a wait has to get the mutex back before it ends.
     detail::spin_lock lock_;
     detail::wait_queue waiting_;
 };

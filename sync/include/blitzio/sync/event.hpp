@@ -45,6 +45,9 @@ public:
     [[nodiscard]] wait_operation wait() noexcept;
 
 private:
+    // Invariants while lock_ is free:
+    //   W1  nobody waits while set_ is true.
+    // W2 to W4 of detail/semaphore_core.hpp hold as they are.
     mutable detail::spin_lock lock_;
     bool set_;
     detail::wait_queue waiting_;

@@ -35,8 +35,11 @@ public:
     [[nodiscard]] wait_operation wait() noexcept;
 
 private:
+    // Invariants while lock_ is free:
+    //   W1  nobody waits while a notification is kept, but cases of selects that chose another one.
+    // W2 to W4 of detail/semaphore_core.hpp hold as they are.
     detail::spin_lock lock_;
-    bool kept_ = false; // never while somebody waits
+    bool kept_ = false;
     detail::wait_queue waiting_;
 };
 

@@ -112,6 +112,8 @@ private:
         co_return get();
     }
 
+    // Invariants: value_ is written once, by who holds lock_ and has seen ready_ false with it, and
+    // before ready_ is set, which is for good. All waiting is that for lock_ (see lock_core.hpp).
     mutex lock_; // held by the one that makes the value
     std::atomic<bool> ready_{false};
     std::optional<T> value_;

@@ -2,10 +2,9 @@
 // Thread rule: acquire() in tasks; everything else on any thread.
 #pragma once
 
-#include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/io/result.hpp>
+#include <blitzio/sync/detail/semaphore_core.hpp>
 #include <blitzio/sync/detail/wait_operation.hpp>
-#include <blitzio/sync/detail/wait_queue.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -23,7 +22,7 @@ public:
     class permit;
     class acquire_operation;
 
-    explicit semaphore(std::size_t permits) noexcept : available_(permits) {}
+    explicit semaphore(std::size_t permits) noexcept : core_(permits) {}
 
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
@@ -41,19 +40,13 @@ public:
     void release(std::size_t count = 1) noexcept;
 
     /// How many can be had; may be outdated at once.
-    [[nodiscard]] std::size_t available() const noexcept;
+    [[nodiscard]] std::size_t available() const noexcept
+    {
+        return core_.available();
+    }
 
 private:
-    [[nodiscard]] bool may_take(std::size_t count) const noexcept;
-    [[nodiscard]] bool take_locked(std::size_t count) noexcept;
-    [[nodiscard]] bool acquire_or_enqueue(acquire_operation& wanting,
-                                          detail::attempt_mode mode) noexcept;
-    [[nodiscard]] bool withdraw(acquire_operation& wanting) noexcept;
-    void grant_locked(detail::wake_list& granted) noexcept;
-
-    mutable detail::spin_lock lock_;
-    std::size_t available_;
-    detail::wait_queue waiting_;
+    detail::semaphore_core<> core_;
 };
 
 /// Permits that were acquired; gives them back when destroyed. May be moved into another task.
@@ -113,13 +106,22 @@ private:
     std::size_t count_ = 0;
 };
 
-class semaphore::acquire_operation : public detail::wait_operation<semaphore::acquire_operation>
+class semaphore::acquire_operation
+    : public detail::wait_operation<semaphore::acquire_operation, detail::permit_node>
 {
-public:
-    using wait_operation::join_choice;
+    using base = detail::wait_operation<acquire_operation, detail::permit_node>;
 
-    acquire_operation(semaphore& wanted, std::size_t count) noexcept
-        : wanted_(&wanted), count_(count)
+public:
+    using base::join_choice;
+
+    acquire_operation(semaphore& from, std::size_t count) noexcept : wanted_(&from)
+    {
+        this->wanted = count;
+    }
+
+    /// Only before start().
+    acquire_operation(acquire_operation&& other) noexcept
+        : acquire_operation(*other.wanted_, other.wanted)
     {
     }
 
@@ -130,25 +132,16 @@ public:
         {
             return error_of(decision);
         }
-        return permit(*wanted_, count_);
+        return permit(*wanted_, this->wanted);
     }
 
 private:
-    friend semaphore;
-    friend detail::wait_operation<acquire_operation>;
+    friend base;
 
-    [[nodiscard]] bool attempt(detail::attempt_mode mode) noexcept
-    {
-        return wanted_->acquire_or_enqueue(*this, mode);
-    }
-
-    [[nodiscard]] bool withdraw() noexcept
-    {
-        return wanted_->withdraw(*this);
-    }
+    [[nodiscard]] bool attempt(detail::attempt_mode mode) noexcept;
+    [[nodiscard]] bool withdraw() noexcept;
 
     semaphore* wanted_;
-    std::size_t count_;
 };
 
 inline semaphore::acquire_operation semaphore::acquire(std::size_t count) noexcept
@@ -158,8 +151,7 @@ inline semaphore::acquire_operation semaphore::acquire(std::size_t count) noexce
 
 inline std::optional<semaphore::permit> semaphore::try_acquire(std::size_t count) noexcept
 {
-    detail::spin_guard held(lock_);
-    if (!take_locked(count))
+    if (!core_.try_acquire(count))
     {
         return std::nullopt;
     }

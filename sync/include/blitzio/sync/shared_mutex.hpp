@@ -75,8 +75,9 @@ private:
     template <class Derived, bool Shared>
     class operation;
 
-    // Invariant while lock_ is free: at most one writer, and none beside readers; when somebody
-    // waits, the first cannot be let in.
+    // Invariants while lock_ is free: at most one writer, and none beside readers.
+    //   W1  when somebody waits, the first cannot be let in.
+    // W2 to W4 of detail/semaphore_core.hpp hold as they are.
     detail::spin_lock lock_;
     bool writing_ = false;
     std::uint32_t readers_ = 0;

@@ -7,14 +7,15 @@
 // a producer waits for room, which the consumer makes, or closes the queue once it is stopped.
 #pragma once
 
+#include <blitzio/io/detail/atomics.hpp>
 #include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/detail/spin_lock.hpp>
 #include <blitzio/io/detail/stream_step.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <type_traits>
@@ -29,7 +30,7 @@ namespace blitzio::detail
 ///   I3  after close() or fail() nobody waits to push, and no value enters.
 /// A value is in its producer's frame, in the ring, or in its consumer's frame, and moves between them
 /// under the lock together with the decision that it has moved; so none is lost or taken twice.
-template <class T>
+template <class T, class Atomics = std_atomics>
 class stream_queue
 {
     static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
@@ -86,7 +87,7 @@ public:
         pop_node* told = nullptr;
         bool suppressed = false;
         {
-            const std::scoped_lock held(mutex_);
+            const spin_guard held(lock_);
             --producers_;
             if (failed_ || closed_)
             {
@@ -113,7 +114,7 @@ public:
     {
         pop_node* told = nullptr;
         {
-            const std::scoped_lock held(mutex_);
+            const spin_guard held(lock_);
             --producers_;
             told = take_consumer_at_end();
         }
@@ -126,7 +127,7 @@ public:
         push_node* refused = nullptr;
         pop_node* told = nullptr;
         {
-            const std::scoped_lock held(mutex_);
+            const spin_guard held(lock_);
             closed_ = true;
             refused = take_pushers();
             told = take_consumer_at_end();
@@ -240,7 +241,7 @@ private:
         }
     }
 
-    std::mutex mutex_;
+    basic_spin_lock<Atomics> lock_;
     std::unique_ptr<std::optional<T>[]> ring_;
     std::size_t capacity_ = 0;
     std::size_t head_ = 0;
@@ -255,10 +256,10 @@ private:
     std::exception_ptr exception_;
 };
 
-template <class T>
-class stream_queue<T>::push_operation
-    : public awaitable_base<typename stream_queue<T>::push_operation>,
-      private stream_queue<T>::push_node
+template <class T, class Atomics>
+class stream_queue<T, Atomics>::push_operation
+    : public awaitable_base<typename stream_queue<T, Atomics>::push_operation>,
+      private stream_queue<T, Atomics>::push_node
 {
 public:
     push_operation(stream_queue& queue, T&& value) noexcept
@@ -279,7 +280,7 @@ public:
         this->run = &stream_queue::template continue_node<push_node>;
         pop_node* receiver = nullptr;
         {
-            const std::scoped_lock held(queue_->mutex_);
+            const spin_guard held(queue_->lock_);
             if (!queue_->offer(*this, receiver))
             {
                 queue_->enqueue(*this);
@@ -300,10 +301,10 @@ private:
     T value_;
 };
 
-template <class T>
-class stream_queue<T>::pop_operation
-    : public awaitable_base<typename stream_queue<T>::pop_operation>,
-      private stream_queue<T>::pop_node
+template <class T, class Atomics>
+class stream_queue<T, Atomics>::pop_operation
+    : public awaitable_base<typename stream_queue<T, Atomics>::pop_operation>,
+      private stream_queue<T, Atomics>::pop_node
 {
 public:
     explicit pop_operation(stream_queue& queue) noexcept : queue_(&queue) {}
@@ -317,7 +318,7 @@ public:
         this->run = &stream_queue::template continue_node<pop_node>;
         push_node* pusher = nullptr;
         {
-            const std::scoped_lock held(queue_->mutex_);
+            const spin_guard held(queue_->lock_);
             if (!queue_->take(this->value, pusher))
             {
                 queue_->consumer_ = this;
@@ -337,7 +338,7 @@ public:
         std::exception_ptr thrown;
         std::error_code error;
         {
-            const std::scoped_lock held(queue_->mutex_);
+            const spin_guard held(queue_->lock_);
             thrown = queue_->exception_;
             error = queue_->error_;
         }

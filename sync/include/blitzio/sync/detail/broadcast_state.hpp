@@ -33,7 +33,8 @@ struct broadcast_node : wait_node
 // until value n + capacity comes, or until all receivers that were there when it was sent have
 // taken it or gone, whom `unread` counts.
 // Invariants while the lock is free:
-//   I1  a waiting receiver's position is tail_, and closed_ is not set;
+//   I1  a waiting receiver's position is tail_, and closed_ is not set (W1 of semaphore_core.hpp,
+//       whose W2 to W4 hold as they are), but for cases of selects that chose another one;
 //   I2  unread of value n is the number of receivers whose position is at most n and who subscribed
 //       before it was sent; the slot has a value exactly while that is not 0.
 template <class T>

@@ -41,23 +41,28 @@ enum class channel_transfer : std::uint8_t
     return node.case_number != 0 ? &node : nullptr;
 }
 
-/// The decision that an attempt has come to which need not wait. A case of a select is claimed
-/// already, but perhaps not if it found the channel closed.
+/// The decision that an attempt has come to which got or gave nothing.
+template <class Atomics = std_atomics>
+[[gnu::noinline]] void note_failure(wait_node& node, channel_transfer outcome) noexcept
+{
+    // A case that found the channel closed may have been claimed before, or not.
+    const bool told =
+        outcome == channel_transfer::closed &&
+        (node.case_number == 0 ||
+         choice_of<Atomics>(node).chooses(static_cast<std::size_t>(node.case_number - 1)));
+    node.status = told ? wait_status::closed : wait_status::cancelled;
+}
+
+/// The decision that an attempt has come to which need not wait.
 template <class Atomics = std_atomics>
 void note_outcome(wait_node& node, channel_transfer outcome) noexcept
 {
-    switch (outcome)
+    if (outcome == channel_transfer::done) [[likely]]
     {
-    case channel_transfer::done: node.status = wait_status::granted; break;
-    case channel_transfer::lost: node.status = wait_status::cancelled; break;
-    case channel_transfer::closed:
-        node.status = node.case_number == 0 || choice_of<Atomics>(node).chooses(
-                                                   static_cast<std::size_t>(node.case_number - 1))
-                          ? wait_status::closed
-                          : wait_status::cancelled;
-        break;
-    case channel_transfer::would_wait: break;
+        node.status = wait_status::granted;
+        return;
     }
+    note_failure<Atomics>(node, outcome);
 }
 
 /// What came of the attempt to bring a sender and a receiver together.
@@ -100,12 +105,19 @@ template <class Atomics = std_atomics>
     return meeting::other_lost;
 }
 
-/// Looks for the one in `queue` that waits longest and meets `own`, takes it out and adds it to
-/// `woken`, as those whose select has chosen another case. Null: nobody, see `own_lost`.
-template <class Atomics = std_atomics>
-[[nodiscard]] wait_node* meet_front(wait_node* own, wait_queue& queue, wake_list& woken,
-                                    bool& own_lost) noexcept
+/// Whom an attempt met, and whom it took out of the queue: a chain, to be woken.
+struct encounter
 {
+    wait_node* met = nullptr;
+    wait_node* woken = nullptr;
+    bool own_lost = false;
+};
+
+/// Looks for the one in `queue` that waits longest and meets `own`, with selects on either side.
+template <class Atomics = std_atomics>
+[[nodiscard, gnu::noinline]] encounter meet_cases(wait_node* own, wait_queue& queue) noexcept
+{
+    wake_list woken;
     for (wait_node* next = queue.front(); next != nullptr;)
     {
         wait_node& waiting = *next;
@@ -115,16 +127,30 @@ template <class Atomics = std_atomics>
         case meeting::both:
             queue.remove(waiting, wait_status::granted);
             woken.add(waiting);
-            return &waiting;
+            return {&waiting, woken.chain(), false};
         case meeting::other_lost:
             queue.remove(waiting, wait_status::cancelled);
             woken.add(waiting);
             break;
-        case meeting::own_lost: own_lost = true; return nullptr;
+        case meeting::own_lost: return {nullptr, woken.chain(), true};
         case meeting::same: break;
         }
     }
-    return nullptr;
+    return {nullptr, woken.chain(), false};
+}
+
+/// The same, short for the usual case. The queue is not empty.
+template <class Atomics = std_atomics>
+[[nodiscard]] inline encounter meet_front(wait_node* own, wait_queue& queue) noexcept
+{
+    wait_node* const first = queue.front();
+    if (own == nullptr && first->case_number == 0) [[likely]]
+    {
+        queue.remove(*first, wait_status::granted);
+        first->following = nullptr;
+        return {first, first, false};
+    }
+    return meet_cases<Atomics>(own, queue);
 }
 
 /// What a channel carries.

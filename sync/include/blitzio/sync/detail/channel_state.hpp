@@ -61,14 +61,14 @@ public:
     /// The meaning of the result is that of wait_operation's attempt().
     [[nodiscard]] bool send(send_node& node, attempt_mode mode) noexcept
     {
-        wake_list woken;
+        wait_node* woken = nullptr;
         const bool decided = send(node, mode, woken);
-        woken.wake_all();
+        wake(woken);
         return decided;
     }
 
-    /// The caller wakes those in `woken`, here and below.
-    [[nodiscard]] bool send(send_node& node, attempt_mode mode, wake_list& woken) noexcept
+    /// The caller wakes the chain `woken`, here and below; see wake_list.
+    [[nodiscard]] bool send(send_node& node, attempt_mode mode, wait_node*& woken) noexcept
     {
         if (mode == attempt_mode::only_try && seems_full())
         {
@@ -94,13 +94,13 @@ public:
 
     [[nodiscard]] channel_transfer try_send(T& value) noexcept
     {
-        wake_list woken;
+        wait_node* woken = nullptr;
         channel_transfer outcome;
         {
             lock_guard held(lock_);
             outcome = offer(value, nullptr, woken);
         }
-        woken.wake_all();
+        wake(woken);
         return outcome;
     }
 
@@ -112,7 +112,7 @@ public:
         typename Store::leftover surplus;
         for (;;)
         {
-            wake_list woken;
+            wait_node* woken = nullptr;
             channel_transfer outcome;
             {
                 lock_guard held(lock_);
@@ -122,7 +122,7 @@ public:
                 }
                 outcome = offer(value, nullptr, woken);
             }
-            woken.wake_all();
+            wake(woken);
             if (outcome != channel_transfer::would_wait)
             {
                 return outcome;
@@ -134,13 +134,13 @@ public:
     [[nodiscard]] bool receive(receive_node& node, attempt_mode mode) noexcept
     {
         typename Store::leftover left;
-        wake_list woken;
+        wait_node* woken = nullptr;
         const bool decided = receive(node, mode, woken, left);
-        woken.wake_all();
+        wake(woken);
         return decided;
     }
 
-    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode, wake_list& woken,
+    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode, wait_node*& woken,
                                typename Store::leftover& left) noexcept
     {
         if (mode == attempt_mode::only_try && count() == 0)
@@ -167,14 +167,14 @@ public:
 
     [[nodiscard]] channel_transfer try_receive(std::optional<T>& value) noexcept
     {
-        wake_list woken;
+        wait_node* woken = nullptr;
         channel_transfer outcome;
         typename Store::leftover left;
         {
             lock_guard held(lock_);
             outcome = take(value, nullptr, woken, left);
         }
-        woken.wake_all();
+        wake(woken);
         return outcome;
     }
 
@@ -264,8 +264,17 @@ public:
     }
 
 private:
+    static void wake(wait_node* woken) noexcept
+    {
+        if (woken != nullptr)
+        {
+            wake_list::wake_chain(*woken);
+        }
+    }
+
     /// Lock held. `own` is the sender if it is a case of a select.
-    [[nodiscard]] channel_transfer offer(T& value, wait_node* own, wake_list& woken) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer offer(T& value, wait_node* own,
+                                                             wait_node*& woken) noexcept
     {
         if (closed_)
         {
@@ -273,11 +282,11 @@ private:
         }
         if (!receivers_.empty())
         {
-            bool own_lost = false;
-            if (auto* const receiver = static_cast<receive_node*>(
-                    meet_front<Atomics>(own, receivers_, woken, own_lost)))
+            const auto [met, told, own_lost] = meet_front<Atomics>(own, receivers_);
+            woken = told;
+            if (met != nullptr)
             {
-                receiver->value.emplace(std::move(value));
+                static_cast<receive_node*>(met)->value.emplace(std::move(value));
                 return channel_transfer::done;
             }
             if (own_lost)
@@ -298,8 +307,9 @@ private:
     }
 
     /// Lock held. `own` is the receiver if it is a case of a select.
-    [[nodiscard]] channel_transfer take(std::optional<T>& value, wait_node* own, wake_list& woken,
-                                        typename Store::leftover& left) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer take(std::optional<T>& value, wait_node* own,
+                                                            wait_node*& woken,
+                                                            typename Store::leftover& left) noexcept
     {
         if (count() == 0)
         {
@@ -311,27 +321,35 @@ private:
         }
         store_.pop(value, left);
         set_count(count() - 1);
-        if (auto* const sender = static_cast<send_node*>(woken.grant_front<Atomics>(senders_)))
+        if (!senders_.empty())
         {
-            push(*sender->source);
+            const auto [met, told, own_lost] = meet_front<Atomics>(nullptr, senders_);
+            woken = told;
+            if (met != nullptr)
+            {
+                push(*static_cast<send_node*>(met)->source);
+            }
         }
         return channel_transfer::done;
     }
 
     /// Lock held, nothing is stored. Somebody can wait to send only if there is no capacity.
     [[nodiscard]] channel_transfer take_from_frame(std::optional<T>& value, wait_node* own,
-                                                   wake_list& woken) noexcept
+                                                   wait_node*& woken) noexcept
     {
-        bool own_lost = false;
-        if (auto* const sender =
-                static_cast<send_node*>(meet_front<Atomics>(own, senders_, woken, own_lost)))
+        if (!senders_.empty())
         {
-            value.emplace(std::move(*sender->source));
-            return channel_transfer::done;
-        }
-        if (own_lost)
-        {
-            return channel_transfer::lost;
+            const auto [met, told, own_lost] = meet_front<Atomics>(own, senders_);
+            woken = told;
+            if (met != nullptr)
+            {
+                value.emplace(std::move(*static_cast<send_node*>(met)->source));
+                return channel_transfer::done;
+            }
+            if (own_lost)
+            {
+                return channel_transfer::lost;
+            }
         }
         return closed_ ? channel_transfer::closed : channel_transfer::would_wait;
     }

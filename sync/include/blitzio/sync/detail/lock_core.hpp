@@ -62,6 +62,52 @@ public:
             node.status = wait_status::granted;
             return true;
         }
+        return enter(node);
+    }
+
+    /// For a stop request; as withdraw_node().
+    [[nodiscard]] bool withdraw(wait_node& node) noexcept
+    {
+        spin_guard inside(queue_lock_);
+        if (!withdraw_node(waiting_, node))
+        {
+            return false;
+        }
+        note_removal();
+        return true;
+    }
+
+    /// Gives the lock to the one that waits longest, or frees it. The caller continues those in
+    /// the chain it gets (see wake_list): the heir, and cases of selects that chose another one.
+    [[nodiscard]] wait_node* release() noexcept
+    {
+        std::uint8_t expected = word_.load(std::memory_order_relaxed);
+        // Release: partner is the acquire of who takes the lock next.
+        if (expected == held &&
+            word_.compare_exchange_strong(expected, unlocked, std::memory_order_release,
+                                          std::memory_order_relaxed)) [[likely]]
+        {
+            return nullptr;
+        }
+        return hand_over();
+    }
+
+    /// For the holder, once each time: true every few times. Asking the worker for a piece of the
+    /// task's budget costs as much as locking, so it is asked for less often.
+    [[nodiscard]] bool charges_budget() noexcept
+    {
+        return ++times_held_ % locks_per_budget == 0;
+    }
+
+private:
+    static constexpr std::uint8_t locks_per_budget = 8;
+    static constexpr std::uint8_t unlocked = 0;
+    static constexpr std::uint8_t held = 1;
+    static constexpr std::uint8_t waited_bit = 2;
+
+    // Apart, so that what comes before becomes part of the coroutine.
+    [[nodiscard, gnu::noinline]] bool enter(wait_node& node) noexcept
+    {
         spin_guard inside(queue_lock_);
         if (node.status == wait_status::cancelled)
         {
@@ -89,60 +135,50 @@ public:
         return taken;
     }
 
-    /// For a stop request; as withdraw_node().
-    [[nodiscard]] bool withdraw(wait_node& node) noexcept
+    /// Somebody waits, or did when the word was read.
+    [[nodiscard]] wait_node* hand_over() noexcept
     {
-        spin_guard inside(queue_lock_);
-        if (!withdraw_node(waiting_, node))
         {
-            return false;
+            spin_guard inside(queue_lock_);
+            wait_node* const first = waiting_.front();
+            if (first != nullptr && first->case_number == 0) [[likely]]
+            {
+                waiting_.remove(*first, wait_status::granted);
+                note_removal();
+                first->following = nullptr;
+                return first;
+            }
         }
-        note_removal();
-        return true;
+        return hand_over_to_cases();
     }
 
-    /// Gives the lock to the one that waits longest, or frees it. The caller continues those in
-    /// the chain it gets (see wake_list): the heir, and cases of selects that chose another one.
-    [[nodiscard]] wait_node* release() noexcept
+    [[nodiscard, gnu::noinline]] wait_node* hand_over_to_cases() noexcept
     {
         wake_list told;
         for (;;)
         {
-            std::uint8_t expected = word_.load(std::memory_order_relaxed);
-            // Release: partner is the acquire of who takes the lock next.
-            if (expected == held &&
-                word_.compare_exchange_strong(expected, unlocked, std::memory_order_release,
+            Atomics::expect(word_.load(std::memory_order_relaxed) != unlocked);
+            {
+                spin_guard inside(queue_lock_);
+                if (!waiting_.empty())
+                {
+                    const bool inherited = told.grant_front<Atomics>(waiting_) != nullptr;
+                    note_removal();
+                    if (inherited)
+                    {
+                        return told.chain();
+                    }
+                }
+            }
+            // The last waiter was withdrawn meanwhile, or its select has chosen another case.
+            std::uint8_t expected = held;
+            if (word_.compare_exchange_strong(expected, unlocked, std::memory_order_release,
                                               std::memory_order_relaxed))
-            {
-                return told.chain();
-            }
-            Atomics::expect(expected == (held | waited_bit));
-            spin_guard inside(queue_lock_);
-            if (waiting_.empty())
-            {
-                continue; // the last waiter was withdrawn meanwhile
-            }
-            const bool inherited = told.grant_front<Atomics>(waiting_) != nullptr;
-            note_removal();
-            if (inherited)
             {
                 return told.chain();
             }
         }
     }
-
-    /// For the holder, once each time: true every few times. Asking the worker for a piece of the
-    /// task's budget costs as much as locking, so it is asked for less often.
-    [[nodiscard]] bool charges_budget() noexcept
-    {
-        return ++times_held_ % locks_per_budget == 0;
-    }
-
-private:
-    static constexpr std::uint8_t locks_per_budget = 8;
-    static constexpr std::uint8_t unlocked = 0;
-    static constexpr std::uint8_t held = 1;
-    static constexpr std::uint8_t waited_bit = 2;
 
     /// queue_lock_ held. True: the node has the lock. False: it is in the queue.
     [[nodiscard]] bool take_or_push(wait_node& node) noexcept

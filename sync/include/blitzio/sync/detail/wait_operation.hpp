@@ -74,9 +74,9 @@ protected:
     wait_operation(wait_operation&&) noexcept {}
 
     /// See choosable in io/detail/choice.hpp.
-    void join_choice(choice& shared, std::size_t index) noexcept
+    void join_choice(choice& among, std::size_t index) noexcept
     {
-        this->on_complete.context = &shared;
+        this->on_complete.context = &among;
         this->case_number = static_cast<std::uint8_t>(index + 1);
     }
 

@@ -64,13 +64,19 @@ template <class Atomics>
     return *static_cast<basic_choice<Atomics>*>(node.on_complete.context);
 }
 
+/// Apart, so that those who call claim_case() stay short.
+template <class Atomics>
+[[nodiscard, gnu::noinline]] bool claim_choice(const wait_node& node) noexcept
+{
+    return choice_of<Atomics>(node).claim(static_cast<std::size_t>(node.case_number - 1));
+}
+
 /// To be asked before `node` gets anything, with the lock of the object held. False: a select has
 /// chosen another case. True: this one, if it is a case. Costs a plain wait a look at a byte.
 template <class Atomics = std_atomics>
 [[nodiscard]] bool claim_case(const wait_node& node) noexcept
 {
-    return node.case_number == 0 ||
-           choice_of<Atomics>(node).claim(static_cast<std::size_t>(node.case_number - 1));
+    return node.case_number == 0 || claim_choice<Atomics>(node);
 }
 
 /// For an attempt that need not wait: decides on `why` unless a select has chosen another case, and

@@ -23,8 +23,9 @@ struct watch_node : wait_node
     std::uint64_t* seen = nullptr; // the receiver's version
 };
 
-// Invariant while the lock is free: a receiver waits only if it has seen the latest version and
-// closed_ is not set.
+// Invariants while the lock is free:
+//   W1  a receiver waits only if it has seen the latest version and closed_ is not set.
+// W2 to W4 of semaphore_core.hpp hold as they are.
 template <class T>
 class watch_state
 {
