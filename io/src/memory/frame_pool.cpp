@@ -30,8 +30,6 @@
 namespace blitzio::detail
 {
 
-constinit thread_local frame_cache this_threads_frames;
-
 namespace
 {
 

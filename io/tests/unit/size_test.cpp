@@ -33,10 +33,10 @@ TEST_CASE("tasks and their parts are as small as promised", "[size]")
         co_return;
     };
     CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) >= 64);
-    CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) <= 192);
-    CHECK(sizeof(blitzio::detail::spawn_cell<decltype(closure)>) <= 200);
+    CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) <= 184);
+    CHECK(sizeof(blitzio::detail::spawn_cell<decltype(closure)>) <= 192);
     // What every coroutine has besides its own variables, without the two words of the compiler.
-    CHECK(sizeof(task<void>::promise_type) <= 40);
+    CHECK(sizeof(task<void>::promise_type) <= 32);
     CHECK(sizeof(task<std::int64_t>::promise_type) <= 40);
     // The seed of the promises asked for 32 bytes for a future.
     CHECK(sizeof(blitzio::join_handle<int>) <= 64);

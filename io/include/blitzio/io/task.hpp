@@ -111,8 +111,16 @@ public:
     /// The result of a finished task; destroys the frame first.
     T await_resume()
     {
-        auto outcome = take_outcome();
-        return outcome.take();
+        if (!coroutine_.promise().outcome().has_value()) [[unlikely]]
+        {
+            return rethrow();
+        }
+        // Straight from the frame to the caller.
+        const frame_end after_return{coroutine_};
+        if constexpr (!std::is_void_v<T>)
+        {
+            return std::move(coroutine_.promise().outcome().value());
+        }
     }
 
     /// Like await_resume(), with the exception as a value.
@@ -131,16 +139,40 @@ public:
     }
 
 private:
+    /// What await_resume() does for a task that threw; apart, so that the rest is short enough to be
+    /// a part of the awaiting coroutine.
+    [[gnu::noinline]] T rethrow()
+    {
+        auto outcome = take_outcome();
+        return outcome.take();
+    }
+
+    /// Destroys a finished frame.
+    struct frame_end
+    {
+        std::coroutine_handle<promise_type>& coroutine;
+
+        ~frame_end()
+        {
+            coroutine.destroy();
+            // Last: the compiler, which cannot know what destroy() does, sees it in ~task().
+            coroutine = nullptr;
+        }
+    };
+
     explicit task(std::coroutine_handle<promise_type> coroutine) noexcept : coroutine_(coroutine) {}
 
     void destroy() noexcept
     {
         if (coroutine_ != nullptr)
         {
-            const auto& promise = coroutine_.promise();
-            if (promise.started() && !coroutine_.done() && !promise.failed())
+            if (!coroutine_.done()) [[unlikely]]
             {
-                detail::terminate_with("a task was destroyed while it was running");
+                const auto& promise = coroutine_.promise();
+                if (promise.started() && !promise.failed())
+                {
+                    detail::terminate_with("a task was destroyed while it was running");
+                }
             }
             std::exchange(coroutine_, nullptr).destroy();
         }

@@ -68,7 +68,13 @@ struct frame_cache
 
 /// Accessed only in functions that do not suspend; its address is never kept across a suspension,
 /// which may continue on another thread.
-extern constinit thread_local frame_cache this_threads_frames;
+///
+/// Defined here and not in the library, so that an executable reaches it at a fixed distance from the
+/// thread's base: an address without a register in it is what lets a processor hand the value of the
+/// last store to the next load without waiting. An await in place gains 1 ns of 6 by that. A program
+/// that has more than one of it, because it hides its symbols from a shared library, is slower but
+/// right: the other one has no room, and so each of its calls ends in the library.
+inline constinit thread_local frame_cache this_threads_frames;
 
 [[nodiscard]] void* allocate_frame_slowly(std::size_t bytes);
 void deallocate_frame_slowly(void* memory, std::size_t bytes) noexcept;

@@ -4,6 +4,8 @@
 
 #include <blitzio/io/detail/assert.hpp>
 
+#include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -46,7 +48,17 @@ public:
 
     ~outcome_slot()
     {
-        clear();
+        if (state_ == state::exception) [[unlikely]]
+        {
+            drop_exception();
+        }
+        else if constexpr (!std::is_trivially_destructible_v<stored>)
+        {
+            if (state_ == state::value)
+            {
+                std::destroy_at(std::addressof(value_));
+            }
+        }
     }
 
     template <class... Args>
@@ -135,6 +147,12 @@ private:
         }
     };
 
+    /// Apart: the end of every frame has it, where calls cost registers even if they do not happen.
+    [[gnu::noinline, gnu::cold]] void drop_exception() noexcept
+    {
+        std::destroy_at(std::addressof(exception_));
+    }
+
     void take_from(outcome_slot& other) noexcept
     {
         if (other.state_ == state::value)
@@ -155,6 +173,141 @@ private:
         std::exception_ptr exception_;
     };
     state state_ = state::empty;
+};
+
+/// Without a value: one word, because a million parked tasks have two of these each. It is 0, or 1 for
+/// "returned", or an exception_ptr, which is a pointer to an object and so neither.
+template <>
+class outcome_slot<void>
+{
+    static_assert(sizeof(std::exception_ptr) == sizeof(std::uintptr_t) &&
+                  alignof(std::exception_ptr) == alignof(std::uintptr_t));
+
+public:
+    using stored = std::monostate;
+
+    outcome_slot() noexcept = default;
+
+    outcome_slot(outcome_slot&& other) noexcept
+    {
+        take_from(other);
+    }
+
+    outcome_slot& operator=(outcome_slot&& other) noexcept
+    {
+        if (this != &other)
+        {
+            clear();
+            take_from(other);
+        }
+        return *this;
+    }
+
+    ~outcome_slot()
+    {
+        if (has_exception()) [[unlikely]]
+        {
+            drop_exception();
+        }
+    }
+
+    void emplace_value(std::monostate = {}) noexcept
+    {
+        clear();
+        set_word(returned);
+    }
+
+    void emplace_exception(std::exception_ptr error) noexcept
+    {
+        clear();
+        ::new (static_cast<void*>(storage_)) std::exception_ptr(std::move(error));
+        BLITZIO_ASSERT(has_exception());
+    }
+
+    [[nodiscard]] bool has_value() const noexcept
+    {
+        return word() == returned;
+    }
+
+    [[nodiscard]] bool has_exception() const noexcept
+    {
+        return word() > returned;
+    }
+
+    [[nodiscard]] stored& value() noexcept
+    {
+        static constinit std::monostate nothing;
+        return nothing;
+    }
+
+    [[nodiscard]] const std::exception_ptr& exception() const noexcept
+    {
+        return *std::launder(reinterpret_cast<const std::exception_ptr*>(storage_));
+    }
+
+    /// Returns, or throws the exception again. Empties the slot, which must not be empty.
+    void take()
+    {
+        if (has_exception())
+        {
+            auto error = std::move(*exception_place());
+            clear();
+            std::rethrow_exception(std::move(error));
+        }
+        BLITZIO_ASSERT(has_value());
+        clear();
+    }
+
+    void clear() noexcept
+    {
+        if (has_exception()) [[unlikely]]
+        {
+            drop_exception();
+        }
+        set_word(empty);
+    }
+
+private:
+    static constexpr std::uintptr_t empty = 0;
+    static constexpr std::uintptr_t returned = 1;
+
+    [[nodiscard]] std::uintptr_t word() const noexcept
+    {
+        std::uintptr_t read = 0;
+        std::memcpy(&read, storage_, sizeof(read));
+        return read;
+    }
+
+    void set_word(std::uintptr_t written) noexcept
+    {
+        std::memcpy(storage_, &written, sizeof(written));
+    }
+
+    [[nodiscard]] std::exception_ptr* exception_place() noexcept
+    {
+        return std::launder(reinterpret_cast<std::exception_ptr*>(storage_));
+    }
+
+    [[gnu::noinline, gnu::cold]] void drop_exception() noexcept
+    {
+        std::destroy_at(exception_place());
+    }
+
+    void take_from(outcome_slot& other) noexcept
+    {
+        if (other.has_exception()) [[unlikely]]
+        {
+            emplace_exception(std::move(*other.exception_place()));
+            other.drop_exception();
+        }
+        else
+        {
+            set_word(other.word());
+        }
+        other.set_word(empty);
+    }
+
+    alignas(std::exception_ptr) unsigned char storage_[sizeof(std::uintptr_t)]{};
 };
 
 /// Runs `call` and keeps what it returns or throws.
