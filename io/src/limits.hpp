@@ -27,6 +27,13 @@ inline constexpr std::size_t run_queue_kept = 128 * 1024;
 /// How often the task woken last may run next before the queue gets its turn.
 inline constexpr unsigned lifo_streak_max = 3;
 
+/// Continuations of high priority in a row while others wait. Even, so that the turns that are left
+/// fall on odd and even ticks: those that a worker gives to what is bound to it, and the rest.
+inline constexpr unsigned high_streak_max = 14;
+
+/// Of the turns that high priority leaves, one in this many is for low priority, if need be.
+inline constexpr unsigned low_priority_share = 32;
+
 /// Spawned tasks that run inside the call that joins them, one inside the other. A program that
 /// divides its work by spawning comes this deep on the stack, as it would with plain calls.
 inline constexpr unsigned nested_runs_max = 16;

@@ -4,6 +4,7 @@
 
 #include "limits.hpp"
 #include "runtime_core.hpp"
+#include "scheduler/urgent.hpp"
 
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/resume.hpp>
@@ -32,13 +33,16 @@ worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, s
       shared_(accompanied_ && core.steals_work()), random_(seed), timers_(timers_max),
       tasks_(core.watch()), driver_(std::move(io))
 {
-    bound_message_.receiver = this;
-    bound_message_.run = [](runnable* item) noexcept {
-        static_cast<bound_message*>(item)->receiver->bound_.receive();
-    };
-    bound_runner_.owner = this;
-    bound_runner_.run = [](runnable* item) noexcept {
-        resume(static_cast<bound_runner*>(item)->owner->bound_.pop()());
+    for (const auto priority : {task_priority::normal, task_priority::high, task_priority::low})
+    {
+        const auto place = static_cast<unsigned>(priority);
+        bound_[place].run = [](runnable* item) noexcept {
+            static_cast<bound_lane*>(item)->queue.receive();
+        };
+        placements_[place] = {.bound = this, .priority = priority};
+    }
+    taken_.run = [](runnable* item) noexcept {
+        resume(static_cast<taken_item*>(item)->who());
     };
 }
 
@@ -95,6 +99,11 @@ bool worker::run_now_if_next(runnable& item) noexcept
 
 void worker::push_one(runnable& item) noexcept
 {
+    if (core_.uses_priorities() && is_urgent(item)) [[unlikely]]
+    {
+        lanes_.high.push(waiter_that_runs(item));
+        return;
+    }
     if (!shared_)
     {
         if (!lone_.push(item))
@@ -124,6 +133,11 @@ void worker::push_all(ready_list& ready) noexcept
     {
         return;
     }
+    std::size_t urgent = 0;
+    if (core_.uses_priorities()) [[unlikely]]
+    {
+        urgent = sort_out_urgent(ready);
+    }
     if (!shared_)
     {
         for (runnable* item = ready.head; item != nullptr;)
@@ -135,8 +149,8 @@ void worker::push_all(ready_list& ready) noexcept
         ready = {};
         return;
     }
-    const std::size_t count = ready.count;
-    runnable* const rest = local_.push_batch(ready.head);
+    const std::size_t count = ready.count + urgent;
+    runnable* const rest = ready.empty() ? nullptr : local_.push_batch(ready.head);
     if (rest != nullptr)
     {
         std::size_t left = 1;
@@ -159,18 +173,6 @@ void worker::post(runnable& item) noexcept
     if (inbox_.push(&item))
     {
         driver_->wake();
-    }
-}
-
-void worker::post_bound(waiter who) noexcept
-{
-    if (current_worker() == this)
-    {
-        bound_.push_here(who);
-    }
-    else if (bound_.push(who))
-    {
-        post(bound_message_);
     }
 }
 
@@ -197,7 +199,7 @@ void worker::cancel_op(op& operation) noexcept
 
 bool worker::has_stealable_work() const noexcept
 {
-    return !local_.empty();
+    return !local_.empty() || !lanes_.look_empty();
 }
 
 runnable* worker::take_next_slot() noexcept
@@ -284,6 +286,14 @@ runnable* worker::search() noexcept
     {
         return take_from_injection();
     }
+    const bool by_priority = core_.uses_priorities();
+    if (by_priority)
+    {
+        if (runnable* const item = steal_prioritised(task_priority::high))
+        {
+            return item;
+        }
+    }
     const unsigned count = core_.worker_count();
     const auto first = static_cast<unsigned>(random_.below(count));
     for (unsigned offset = 0; offset < count; ++offset)
@@ -313,7 +323,11 @@ runnable* worker::search() noexcept
             return item;
         }
     }
-    return take_from_injection();
+    if (runnable* const item = take_from_injection())
+    {
+        return item;
+    }
+    return by_priority ? steal_prioritised(task_priority::low) : nullptr;
 }
 
 runnable* worker::next_item() noexcept
@@ -326,10 +340,20 @@ runnable* worker::next_item() noexcept
             return item;
         }
     }
-    // In turns with the rest, so that neither side can starve the other.
-    if (!bound_.empty() && (tick_ & 1U) != 0)
+    if (core_.uses_priorities()) [[unlikely]]
     {
-        return &bound_runner_;
+        if (runnable* const item = next_prioritised())
+        {
+            return item;
+        }
+    }
+    // In turns with the rest, so that neither side can starve the other.
+    if ((tick_ & 1U) != 0)
+    {
+        if (runnable* const item = take_bound(task_priority::normal))
+        {
+            return item;
+        }
     }
     if (next_streak_ < limits::lifo_streak_max)
     {
@@ -349,9 +373,9 @@ runnable* worker::next_item() noexcept
         return item;
     }
     take_inbox();
-    if (!bound_.empty())
+    if (runnable* const item = take_bound(task_priority::normal))
     {
-        return &bound_runner_;
+        return item;
     }
     if (timers_.has_due())
     {
@@ -364,6 +388,17 @@ runnable* worker::next_item() noexcept
     if (runnable* const item = take_from_injection())
     {
         return item;
+    }
+    if (core_.uses_priorities()) [[unlikely]]
+    {
+        // Also high: what was added by the messages and timers above.
+        for (const auto priority : {task_priority::high, task_priority::low})
+        {
+            if (runnable* const item = take_prioritised(priority))
+            {
+                return item;
+            }
+        }
     }
     return accompanied_ ? search() : nullptr;
 }
@@ -627,16 +662,22 @@ void worker::end_rest() noexcept
     push_all(ready);
 }
 
+bool worker::has_placed_work() const noexcept
+{
+    return !lanes_.look_empty() || (core_.uses_priorities() && !core_.lanes().look_empty()) ||
+           std::ranges::any_of(bound_, [](const auto& lane) { return !lane.queue.empty(); });
+}
+
 bool worker::has_local_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !queue_is_empty() ||
-           !bound_.empty() || timers_.has_due();
+           has_placed_work() || timers_.has_due();
 }
 
 bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
-           !lone_.empty() || !bound_.empty() || !inbox_.looks_empty() || core_.injected() != 0 ||
+           !lone_.empty() || has_placed_work() || !inbox_.looks_empty() || core_.injected() != 0 ||
            driver_->has_work();
 }
 

@@ -8,13 +8,16 @@
 #include "scheduler/growing_queue.hpp"
 #include "scheduler/live_tasks.hpp"
 #include "scheduler/pinned_queue.hpp"
+#include "scheduler/priority_lane.hpp"
 #include "time/timer_wheel.hpp"
 
 #include <blitzio/io/detail/clock.hpp>
 #include <blitzio/io/detail/inbox.hpp>
+#include <blitzio/io/detail/placement.hpp>
 #include <blitzio/io/detail/ready_list.hpp>
 #include <blitzio/io/detail/steal_queue.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -101,8 +104,21 @@ public:
     }
 
     // --- any thread
-    /// Invokes `who` on this worker, behind what else is bound to it.
-    void post_bound(waiter who) noexcept;
+    /// Invokes `who` on this worker, behind what else is bound to it with that priority.
+    void post_bound(waiter who, task_priority priority) noexcept;
+    [[nodiscard]] const placement& placement_of(task_priority priority) const noexcept
+    {
+        return placements_[static_cast<unsigned>(priority)];
+    }
+    /// What has a priority and is not bound. The worker itself adds, all workers take.
+    [[nodiscard]] priority_lanes& lanes() noexcept
+    {
+        return lanes_;
+    }
+    [[nodiscard]] bool shares_work() const noexcept
+    {
+        return shared_;
+    }
     /// Runs `item` on this worker between two tasks. It is not a task: it must be short and continue
     /// no coroutine.
     void post(runnable& item) noexcept;
@@ -168,6 +184,14 @@ private:
     [[nodiscard]] runnable* search() noexcept;
     [[nodiscard]] runnable* take_from_injection() noexcept;
     [[nodiscard]] runnable* take_next_slot() noexcept;
+    // In placing.cpp.
+    [[nodiscard]] runnable* as_item(waiter who) noexcept;
+    [[nodiscard]] runnable* take_bound(task_priority priority) noexcept;
+    [[nodiscard]] runnable* take_prioritised(task_priority priority) noexcept;
+    [[nodiscard]] runnable* next_prioritised() noexcept;
+    [[nodiscard]] runnable* steal_prioritised(task_priority priority) noexcept;
+    std::size_t sort_out_urgent(ready_list& ready) noexcept;
+    [[nodiscard]] bool has_placed_work() const noexcept;
     void execute(runnable& item) noexcept;
     void maintain() noexcept;
     void park() noexcept;
@@ -215,17 +239,24 @@ private:
     steal_queue<> local_;
     growing_queue lone_;
     inbox<> inbox_;
-    pinned_queue bound_;
-    /// Says that something was added to bound_; in the inbox once at the most.
-    struct bound_message : runnable
+    /// What is bound here. The runnable says that something was added from elsewhere; in the inbox
+    /// once at the most.
+    struct bound_lane : runnable
     {
-        worker* receiver = nullptr;
-    } bound_message_;
-    /// Runs the first of bound_; in no queue.
-    struct bound_runner : runnable
+        pinned_queue queue;
+    };
+    /// By priority.
+    std::array<bound_lane, 3> bound_;
+    std::array<placement, 3> placements_;
+    priority_lanes lanes_;
+    unsigned high_streak_ = 0;
+    unsigned turns_without_low_ = 0;
+    unsigned lane_turn_ = 0;
+    /// What was taken from one of the lanes, for execute(); in no queue.
+    struct taken_item : runnable
     {
-        worker* owner = nullptr;
-    } bound_runner_;
+        waiter who;
+    } taken_;
     timer_wheel timers_;
     statistics stats_;
     /// No park lasts longer.

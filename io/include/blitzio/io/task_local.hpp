@@ -267,7 +267,8 @@ template <class Work>
         using work_type = detail::inheriting_work<std::remove_cvref_t<Work>>;
         return detail::spawn_on(*env.runtime,
                                 work_type{std::move(stored), detail::local_reference(env.locals)},
-                                options, where, env.home, env.locals);
+                                options, where,
+                                env.home == nullptr ? nullptr : env.home->bound, env.locals);
     });
 }
 

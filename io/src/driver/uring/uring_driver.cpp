@@ -5,6 +5,7 @@
 #include "driver/uring/prepare.hpp"
 #include "limits.hpp"
 
+#include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 
 #include <poll.h>
@@ -64,6 +65,10 @@ uring_driver::uring_driver(const parts& taken, const backend_options& options,
 
 uring_driver::~uring_driver()
 {
+    // A rest may still be going on, for whose end there was no reason.
+    ready_list none;
+    offload_.collect(none);
+    BLITZIO_ASSERT(none.empty());
     // A pool thread may be about to write to the descriptors that are closed here.
     offload_.await_wakes();
     close_loop_set();
