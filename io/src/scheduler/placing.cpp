@@ -18,11 +18,15 @@ const placement* find_placement(runtime_core& runtime, worker* bound,
 
 const placement& runtime_core::find_placement(worker* bound, task_priority priority) noexcept
 {
-    if (priority != task_priority::normal && !uses_priorities())
+    // Acquire and release: whoever finds it set, and then wakes a worker for what it has placed, makes
+    // that worker see its own flag, too.
+    if (priority != task_priority::normal && !uses_priorities_.load(std::memory_order_acquire))
     {
-        // Relaxed: what is placed after this reaches another worker through a queue, whose lock makes
-        // this visible, too.
-        uses_priorities_.store(true, std::memory_order_relaxed);
+        for (const auto& each : workers_)
+        {
+            each->begin_priorities();
+        }
+        uses_priorities_.store(true, std::memory_order_release);
     }
     if (bound != nullptr)
     {

@@ -99,7 +99,7 @@ bool worker::run_now_if_next(runnable& item) noexcept
 
 void worker::push_one(runnable& item) noexcept
 {
-    if (core_.uses_priorities() && is_urgent(item)) [[unlikely]]
+    if (by_priority() && is_urgent(item)) [[unlikely]]
     {
         lanes_.high.push(waiter_that_runs(item));
         return;
@@ -134,7 +134,7 @@ void worker::push_all(ready_list& ready) noexcept
         return;
     }
     std::size_t urgent = 0;
-    if (core_.uses_priorities()) [[unlikely]]
+    if (by_priority()) [[unlikely]]
     {
         urgent = sort_out_urgent(ready);
     }
@@ -165,6 +165,25 @@ void worker::push_all(ready_list& ready) noexcept
     if (count > 1)
     {
         core_.notify_one();
+    }
+}
+
+/// Timers that are due: not behind what has waited for less, if that can be helped. With thieves they
+/// stay in the wheel until the queue has room, and are stolen from there.
+void worker::push_fired(ready_list& ready) noexcept
+{
+    if (shared_)
+    {
+        push_all(ready);
+        return;
+    }
+    if (by_priority()) [[unlikely]]
+    {
+        sort_out_urgent(ready);
+    }
+    while (runnable* const item = ready.pop())
+    {
+        fired_.push(*item);
     }
 }
 
@@ -286,7 +305,7 @@ runnable* worker::search() noexcept
     {
         return take_from_injection();
     }
-    const bool by_priority = core_.uses_priorities();
+    const bool by_priority = by_priority();
     if (by_priority)
     {
         if (runnable* const item = steal_prioritised(task_priority::high))
@@ -340,7 +359,7 @@ runnable* worker::next_item() noexcept
             return item;
         }
     }
-    if (core_.uses_priorities()) [[unlikely]]
+    if (by_priority()) [[unlikely]]
     {
         if (runnable* const item = next_prioritised())
         {
@@ -389,7 +408,7 @@ runnable* worker::next_item() noexcept
     {
         return item;
     }
-    if (core_.uses_priorities()) [[unlikely]]
+    if (by_priority()) [[unlikely]]
     {
         // Also high: what was added by the messages and timers above.
         for (const auto priority : {task_priority::high, task_priority::low})
@@ -447,7 +466,7 @@ void worker::fire_timers() noexcept
     {
         ready_list ready;
         timers_.advance(now, ready, queue_room());
-        push_all(ready);
+        push_fired(ready);
     }
     if (!queue_is_empty() && delay_probe_.is_due(now) && !core_.is_simulated())
     {
@@ -677,7 +696,7 @@ bool worker::has_local_work() const noexcept
 bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
-           !lone_.empty() || has_placed_work() || !inbox_.looks_empty() || core_.injected() != 0 ||
+           !lone_.empty() || !fired_.empty() || has_placed_work() || !inbox_.looks_empty() || core_.injected() != 0 ||
            driver_->has_work();
 }
 

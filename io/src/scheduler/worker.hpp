@@ -115,6 +115,11 @@ public:
     {
         return lanes_;
     }
+    /// There is some task with a priority, from now on.
+    void begin_priorities() noexcept
+    {
+        by_priority_.store(true, std::memory_order_relaxed);
+    }
     [[nodiscard]] bool shares_work() const noexcept
     {
         return shared_;
@@ -192,6 +197,10 @@ private:
     [[nodiscard]] runnable* steal_prioritised(task_priority priority) noexcept;
     std::size_t sort_out_urgent(ready_list& ready) noexcept;
     [[nodiscard]] bool has_placed_work() const noexcept;
+    [[nodiscard]] bool by_priority() const noexcept
+    {
+        return by_priority_.load(std::memory_order_relaxed);
+    }
     void execute(runnable& item) noexcept;
     void maintain() noexcept;
     void park() noexcept;
@@ -203,9 +212,19 @@ private:
     void take_inbox() noexcept;
     void push_all(ready_list& ready) noexcept;
     void push_one(runnable& item) noexcept;
+    void push_fired(ready_list& ready) noexcept;
+    [[nodiscard]] runnable* pop_lone() noexcept
+    {
+        if (!fired_.empty() && (tick_ & 2U) != 0)
+        {
+            return fired_.pop();
+        }
+        runnable* const item = lone_.pop();
+        return item != nullptr ? item : fired_.pop();
+    }
     [[nodiscard]] runnable* pop_local() noexcept
     {
-        return shared_ ? local_.pop() : lone_.pop();
+        return shared_ ? local_.pop() : pop_lone();
     }
 
     /// How many more runnables do not push older ones into the shared queue.
@@ -215,7 +234,7 @@ private:
     }
     [[nodiscard]] bool queue_is_empty() const noexcept
     {
-        return shared_ ? local_.empty() : lone_.empty();
+        return shared_ ? local_.empty() : lone_.empty() && fired_.empty();
     }
 
     runtime_core& core_;
@@ -230,6 +249,8 @@ private:
     bool has_descriptor_ = false;
     unsigned budget_ = 0;
     unsigned next_streak_ = 0;
+    /// Here for the hot path, which looks at it at each step.
+    std::atomic<bool> by_priority_{false};
     unsigned nested_runs_ = 0;
     const runnable* nested_item_ = nullptr;
     std::uint32_t tick_ = 0;
@@ -238,6 +259,8 @@ private:
     /// One of the two is used: the second by a worker that is alone.
     steal_queue<> local_;
     growing_queue lone_;
+    /// Without thieves: timers that are due, taken in turns with the queue, which may be long.
+    ready_list fired_;
     inbox<> inbox_;
     /// What is bound here. The runnable says that something was added from elsewhere; in the inbox
     /// once at the most.

@@ -120,6 +120,7 @@ void uring_driver::on_leased(op& operation, std::int32_t result, std::uint32_t f
         if (!is_ready)
         {
             provided_.ran_out();
+            buffers_.count_miss();
         }
         count_entry();
         result = perform_leased(operation, buffers_);
