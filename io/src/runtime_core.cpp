@@ -101,7 +101,8 @@ result<void> runtime_core::choose_backend(backend_choice wanted)
                                   .file_pool = file_pool_.get(),
                                   .read_buffers = {.bytes = config_.read_buffer_bytes,
                                                    .count_max = config_.read_buffers_max,
-                                                   .pool = &buffers_.core()}};
+                                                   .pool = &buffers_.core()},
+                                  .registered_files_max = config_.registered_files_max};
     if (wanted == backend_choice::sim)
     {
         sim_options world{};

@@ -18,6 +18,7 @@ enum class optional_ability : std::uint8_t
 {
     provided_buffers,   // the kernel picks the buffer of a leased read
     registered_buffers, // files are read into and written from pool memory without mapping it anew
+    registered_files,   // the ring keeps descriptors that are used often
     read_buffers,       // no memory for a worker's own buffers
 };
 

@@ -67,6 +67,7 @@ worker_metrics& worker_metrics::operator+=(const worker_metrics& other) noexcept
     leases_from_pool += other.leases_from_pool;
     lease_refusals += other.lease_refusals;
     provided_buffer_misses += other.provided_buffer_misses;
+    registered_files += other.registered_files;
     scheduling_delay += other.scheduling_delay;
     return *this;
 }
@@ -153,7 +154,7 @@ struct worker_family
     std::uint64_t worker_metrics::* value;
 };
 
-constexpr std::array<worker_family, 17> worker_families{{
+constexpr std::array<worker_family, 18> worker_families{{
     {"runnables_run_total", "counter", "First runs and continuations of tasks.",
      &worker_metrics::tasks_run},
     {"tasks_spawned_total", "counter", "Tasks started.", &worker_metrics::tasks_spawned},
@@ -179,6 +180,8 @@ constexpr std::array<worker_family, 17> worker_families{{
      &worker_metrics::lease_refusals},
     {"provided_buffer_misses_total", "counter", "Reads for which the kernel had no buffer.",
      &worker_metrics::provided_buffer_misses},
+    {"registered_files", "gauge", "Descriptors that the ring keeps.",
+     &worker_metrics::registered_files},
 }};
 
 std::string worker_label(std::size_t index)

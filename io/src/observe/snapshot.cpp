@@ -29,6 +29,7 @@ worker_metrics read_worker(const worker& from)
     all.leases_from_pool = leases.from_pool;
     all.lease_refusals = leases.refusals;
     all.provided_buffer_misses = leases.misses;
+    all.registered_files = from.io().registered_files();
     all.scheduling_delay = stats.scheduling_delay.snapshot();
     return all;
 }

@@ -41,9 +41,7 @@ worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, s
         };
         placements_[place] = {.bound = this, .priority = priority};
     }
-    taken_.run = [](runnable* item) noexcept {
-        resume(static_cast<taken_item*>(item)->who());
-    };
+    taken_.run = [](runnable* item) noexcept { resume(static_cast<taken_item*>(item)->who()); };
 }
 
 worker::~worker() = default;
@@ -305,8 +303,8 @@ runnable* worker::search() noexcept
     {
         return take_from_injection();
     }
-    const bool by_priority = by_priority();
-    if (by_priority)
+    const bool prioritised = by_priority();
+    if (prioritised)
     {
         if (runnable* const item = steal_prioritised(task_priority::high))
         {
@@ -346,7 +344,7 @@ runnable* worker::search() noexcept
     {
         return item;
     }
-    return by_priority ? steal_prioritised(task_priority::low) : nullptr;
+    return prioritised ? steal_prioritised(task_priority::low) : nullptr;
 }
 
 runnable* worker::next_item() noexcept
@@ -696,8 +694,8 @@ bool worker::has_local_work() const noexcept
 bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
-           !lone_.empty() || !fired_.empty() || has_placed_work() || !inbox_.looks_empty() || core_.injected() != 0 ||
-           driver_->has_work();
+           !lone_.empty() || !fired_.empty() || has_placed_work() || !inbox_.looks_empty() ||
+           core_.injected() != 0 || driver_->has_work();
 }
 
 void worker::simulate_turn() noexcept

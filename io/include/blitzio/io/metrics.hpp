@@ -79,6 +79,8 @@ struct worker_metrics
     std::uint64_t lease_refusals = 0;
     /// Reads for which the kernel had no provided buffer left; they were repeated by hand.
     std::uint64_t provided_buffer_misses = 0;
+    /// Descriptors that the worker's ring keeps; see runtime_config::registered_files_max.
+    std::uint64_t registered_files = 0;
     /// How long what is put at the end of its queue waits until it runs; measured once a millisecond
     /// at the most, and only while there is a queue.
     latency_histogram scheduling_delay;

@@ -134,8 +134,12 @@ template <class Work>
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime,    cell->stop.get_token(), options.name,
-                 where,       no_deadline,            locals,
+    cell->env = {&runtime,
+                 cell->stop.get_token(),
+                 options.name,
+                 where,
+                 no_deadline,
+                 locals,
                  placement_of(runtime, home, options.priority)};
     join_handle<typename cell_type::value_type> handle(cell);
     launch(runtime, *cell);

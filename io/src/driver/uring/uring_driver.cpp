@@ -56,6 +56,8 @@ uring_driver::uring_driver(const parts& taken, const backend_options& options,
       without_(seam_ == nullptr ? 0 : seam_->without), event_fd_(taken.event_fd),
       idle_event_fd_(taken.idle_event_fd), buffers_(options.read_buffers),
       slabs_(options.read_buffers.pool, has(uring_features::registered_buffers)),
+      files_(ring_, *this, taken.registry, taken.index, options.registered_files_max,
+             has(uring_features::registered_files), notes),
       offload_(options.file_pool, &wake_owner, this)
 {
     const unsigned flags = taken.setup_flags;
@@ -79,6 +81,7 @@ uring_driver::~uring_driver()
 
 void uring_driver::start() noexcept
 {
+    files_.start();
     // The ring belongs to the thread that enables it.
     if (const int result = io_uring_enable_rings(&ring_); result < 0)
     {
@@ -194,6 +197,10 @@ bool uring_driver::submit(op& operation) noexcept
     }
     operation.driver_flags = in_ring;
     bool is_over = false;
+    if (operation.kind == op_kind::close && files_.is_on())
+    {
+        files_.forget(operation.fd);
+    }
     if (operation.kind == op_kind::recv_leased)
     {
         is_over = submit_leased(operation);
@@ -231,12 +238,49 @@ bool uring_driver::submit_to_ring(op& operation) noexcept
     {
         prepare_transfer(operation, *entry);
     }
+    if (files_.is_on())
+    {
+        name_by_slot(operation, *entry);
+    }
     if (!has(uring_features::poll_first) && operation.kind == op_kind::recv)
     {
         entry->ioprio = 0;
     }
     io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation));
     return true;
+}
+
+/// What is used often is named by its slot in the ring's table.
+void uring_driver::name_by_slot(const op& operation, io_uring_sqe& entry) noexcept
+{
+    switch (operation.kind)
+    {
+    case op_kind::accept:
+    case op_kind::recv:
+    case op_kind::recv_leased:
+    case op_kind::send:
+    case op_kind::read:
+    case op_kind::write:
+    case op_kind::read_at:
+    case op_kind::write_at:
+        if (const auto slot = files_.slot_for(operation.fd))
+        {
+            entry.fd = static_cast<int>(*slot);
+            entry.flags |= IOSQE_FIXED_FILE;
+        }
+        break;
+    case op_kind::nop:
+    case op_kind::connect:
+    case op_kind::sync:
+    case op_kind::open:
+    case op_kind::close:
+    case op_kind::stat:
+    case op_kind::read_directory:
+    case op_kind::rename:
+    case op_kind::unlink:
+    case op_kind::make_directory:
+    case op_kind::poll: break;
+    }
 }
 
 /// A transfer between a file and memory of the pool, which the ring may know.
@@ -418,7 +462,8 @@ bool uring_driver::has_work() const noexcept
            (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
                0 ||
            offload_.has_results() || !early_.empty() || !repeats_.empty() ||
-           !starved_cancels_.empty() || (defers_silently_ && in_flight() != 0);
+           !starved_cancels_.empty() || files_.has_leavers() ||
+           (defers_silently_ && in_flight() != 0);
 }
 
 std::uint64_t uring_driver::in_flight() const noexcept
@@ -435,6 +480,10 @@ void uring_driver::poll(ready_list& ready) noexcept
     if (provided_.is_ready())
     {
         provided_.restock();
+    }
+    if (files_.has_leavers())
+    {
+        files_.give_back_leavers();
     }
     count_entry();
     const int result = io_uring_submit_and_get_events(&ring_);
@@ -501,6 +550,10 @@ void uring_driver::wait(ready_list& ready, std::optional<std::chrono::nanosecond
     if (provided_.is_ready())
     {
         provided_.restock();
+    }
+    if (files_.has_leavers())
+    {
+        files_.give_back_leavers();
     }
     if (!wake_armed_ || !early_.empty() || !repeats_.empty() || !starved_cancels_.empty())
     {

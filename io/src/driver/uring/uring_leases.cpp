@@ -75,6 +75,10 @@ bool uring_driver::submit_leased(op& operation) noexcept
     {
         entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
     }
+    if (files_.is_on())
+    {
+        name_by_slot(operation, *entry);
+    }
     io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation));
     return false;
 }
