@@ -253,33 +253,12 @@ bool uring_driver::submit_to_ring(op& operation) noexcept
 /// What is used often is named by its slot in the ring's table.
 void uring_driver::name_by_slot(const op& operation, io_uring_sqe& entry) noexcept
 {
-    switch (operation.kind)
+    const auto slot =
+        uring::can_name_slot(operation.kind) ? files_.slot_for(operation.fd) : std::nullopt;
+    if (slot)
     {
-    case op_kind::accept:
-    case op_kind::recv:
-    case op_kind::recv_leased:
-    case op_kind::send:
-    case op_kind::read:
-    case op_kind::write:
-    case op_kind::read_at:
-    case op_kind::write_at:
-        if (const auto slot = files_.slot_for(operation.fd))
-        {
-            entry.fd = static_cast<int>(*slot);
-            entry.flags |= IOSQE_FIXED_FILE;
-        }
-        break;
-    case op_kind::nop:
-    case op_kind::connect:
-    case op_kind::sync:
-    case op_kind::open:
-    case op_kind::close:
-    case op_kind::stat:
-    case op_kind::read_directory:
-    case op_kind::rename:
-    case op_kind::unlink:
-    case op_kind::make_directory:
-    case op_kind::poll: break;
+        entry.fd = static_cast<int>(*slot);
+        entry.flags |= IOSQE_FIXED_FILE;
     }
 }
 
