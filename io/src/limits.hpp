@@ -27,6 +27,13 @@ inline constexpr std::size_t run_queue_kept = 128 * 1024;
 /// How often the task woken last may run next before the queue gets its turn.
 inline constexpr unsigned lifo_streak_max = 3;
 
+/// Continuations of high priority in a row while others wait. Even, so that the turns that are left
+/// fall on odd and even ticks: those that a worker gives to what is bound to it, and the rest.
+inline constexpr unsigned high_streak_max = 14;
+
+/// Of the turns that high priority leaves, one in this many is for low priority, if need be.
+inline constexpr unsigned low_priority_share = 32;
+
 /// Spawned tasks that run inside the call that joins them, one inside the other. A program that
 /// divides its work by spawning comes this deep on the stack, as it would with plain calls.
 inline constexpr unsigned nested_runs_max = 16;
@@ -79,6 +86,14 @@ inline constexpr std::size_t buffer_slab_bytes = 256 * 1024;
 
 /// Slabs of the runtime's pool that a ring knows for transfers without mapping the pages each time.
 inline constexpr unsigned registered_slabs_max = 1024;
+
+/// Descriptors that a ring may keep: the kernel's own bound for a table. After so many operations on a
+/// worker a descriptor is worth it: registering costs a system call, and each use saves some 50 ns.
+/// Descriptors with higher numbers than the last are never kept: a program that has so many has few
+/// that are used often.
+inline constexpr unsigned registered_files_max = 32768;
+inline constexpr unsigned registered_file_uses_min = 16;
+inline constexpr int registered_file_number_max = 64 * 1024 - 1;
 
 /// Submissions that the kernel may refuse in a row ("take your completions first") before the
 /// operation at hand fails with EBUSY. Each refusal is followed by taking completions, so a kernel

@@ -4,6 +4,7 @@
 #include <blitzio/io/detail/operation.hpp>
 
 #include "runtime_core.hpp"
+#include "scheduler/urgent.hpp"
 #include "scheduler/worker.hpp"
 
 #include <cerrno>
@@ -28,6 +29,11 @@ void cancel_at_home(runnable* item) noexcept
 
 } // namespace
 
+void continue_urgent_op(runnable* item) noexcept
+{
+    continue_op(item);
+}
+
 void op_canceller::operator()() const noexcept
 {
     if (target->state.request_cancel())
@@ -41,7 +47,7 @@ bool start_op(op& operation, op_stop_slot& stop, const task_env& env, waiter who
 {
     worker& here = *current_worker();
     operation.on_complete = who;
-    operation.run = &continue_op;
+    operation.run = has_high_priority(env) ? &continue_urgent_op : &continue_op;
     operation.home = &here;
     if (env.stop.stop_possible())
     {
@@ -94,9 +100,14 @@ void blocking_job::back_on_worker(runnable* item) noexcept
     resume(static_cast<node*>(item)->owner->on_complete_());
 }
 
+void return_urgent_call(runnable* item) noexcept
+{
+    blocking_job::back_on_worker(item);
+}
+
 void blocking_job::come_back() noexcept
 {
-    node_.run = &back_on_worker;
+    node_.run = urgent_ ? &return_urgent_call : &back_on_worker;
     schedule(*runtime_, node_);
 }
 
@@ -124,6 +135,7 @@ bool blocking_job::begin(const task_env& env, waiter who,
 {
     runtime_ = env.runtime;
     on_complete_ = who;
+    urgent_ = has_high_priority(env);
     call_ = call;
     token_ = env.stop;
     node_.owner = this;

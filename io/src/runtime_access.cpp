@@ -30,7 +30,7 @@ void schedule_in(const task_env& env, runnable& item) noexcept
 {
     if (env.home != nullptr) [[unlikely]]
     {
-        env.runtime->start_bound(*env.home, item);
+        env.runtime->start_placed(*env.home, item);
     }
     else
     {
@@ -40,17 +40,20 @@ void schedule_in(const task_env& env, runnable& item) noexcept
 
 std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept
 {
-    if (current_worker() == env.home)
+    const placement& place = *env.home;
+    // What low priority waits for has come in the order of the others: now it lets them go first.
+    if (place.priority != task_priority::low &&
+        (place.bound == nullptr || current_worker() == place.bound))
     {
         return who();
     }
-    env.home->post_bound(who);
+    env.runtime->post_placed(place, who);
     return std::noop_coroutine();
 }
 
 void come_home_last(const task_env& env, waiter who) noexcept
 {
-    env.home->post_bound(who);
+    env.runtime->post_placed(*env.home, who);
 }
 
 [[gnu::noinline]] void schedule_last(runtime_core& runtime, runnable& item) noexcept

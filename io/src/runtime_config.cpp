@@ -132,6 +132,12 @@ std::expected<void, config_error> validate(const runtime_config& config)
     {
         return checked;
     }
+    if (auto checked = check_range("registered_files_max", config.registered_files_max, 0,
+                                   limits::registered_files_max);
+        !checked)
+    {
+        return checked;
+    }
     if (config.blocking_keep_alive.count() < 0)
     {
         return reject("blocking_keep_alive",

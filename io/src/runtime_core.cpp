@@ -6,6 +6,7 @@
 #include "limits.hpp"
 #include "memory/buffer_pool.hpp"
 #include "observe/task_dump.hpp"
+#include "scheduler/urgent.hpp"
 #include "threads.hpp"
 
 #include <blitzio/io/external_work.hpp>
@@ -100,7 +101,8 @@ result<void> runtime_core::choose_backend(backend_choice wanted)
                                   .file_pool = file_pool_.get(),
                                   .read_buffers = {.bytes = config_.read_buffer_bytes,
                                                    .count_max = config_.read_buffers_max,
-                                                   .pool = &buffers_.core()}};
+                                                   .pool = &buffers_.core()},
+                                  .registered_files_max = config_.registered_files_max};
     if (wanted == backend_choice::sim)
     {
         sim_options world{};
@@ -317,6 +319,11 @@ void runtime_core::inject_list(runnable* first, runnable* last, std::size_t coun
 
 void runtime_core::inject(runnable& item) noexcept
 {
+    if (uses_priorities() && is_urgent(item)) [[unlikely]]
+    {
+        post_placed(high_anywhere_, waiter_that_runs(item));
+        return;
+    }
     // Once queued, `item` may be run by a worker that is awake, and may be all that the runtime's end
     // was waiting for, while this thread is still on its way to notify_one(). Relaxed: the queue's
     // mutex makes it visible to that worker, and through the end of its task to the destructor.
@@ -329,7 +336,7 @@ void runtime_core::inject(runnable& item) noexcept
 
 bool runtime_core::has_visible_work() const noexcept
 {
-    if (!injection_.empty())
+    if (!injection_.empty() || (uses_priorities() && !lanes_.look_empty()))
     {
         return true;
     }
@@ -361,7 +368,7 @@ bool runtime_core::has_visible_work() const noexcept
     }
     if (cell.env.home != nullptr) [[unlikely]]
     {
-        start_bound(*cell.env.home, cell);
+        start_placed(*cell.env.home, cell);
     }
     else if (is_home)
     {
@@ -390,20 +397,6 @@ void runtime_core::remove_child(known_task& cell) noexcept
     {
         cell.registry->remove(cell);
     }
-}
-
-void runtime_core::start_bound(worker& home, runnable& item) noexcept
-{
-    // As in inject(): the task may be all that the runtime's end waits for.
-    outside_calls_.fetch_add(1, std::memory_order_relaxed);
-    home.post_bound({[](void* first) noexcept -> std::coroutine_handle<> {
-                         auto* const task = static_cast<runnable*>(first);
-                         task->run(task);
-                         return std::noop_coroutine();
-                     },
-                     &item});
-    // Release: partner is the acquire in the destructor. The last access to the runtime.
-    outside_calls_.fetch_sub(1, std::memory_order_release);
 }
 
 [[gnu::noinline]] bool runtime_core::remove_live(live_task& cell) noexcept

@@ -10,6 +10,7 @@
 #include "blocking_pool.hpp"
 #include "driver/backend.hpp"
 #include "scheduler/live_tasks.hpp"
+#include "scheduler/priority_lane.hpp"
 #include "scheduler/worker.hpp"
 #include "threads.hpp"
 
@@ -17,6 +18,7 @@
 #include <blitzio/io/detail/clock.hpp>
 #include <blitzio/io/detail/idle_set.hpp>
 #include <blitzio/io/detail/injection_queue.hpp>
+#include <blitzio/io/detail/placement.hpp>
 #include <blitzio/io/detail/spawn_cell.hpp>
 #include <blitzio/io/metrics.hpp>
 #include <blitzio/io/runtime_config.hpp>
@@ -47,8 +49,25 @@ public:
 
     // --- work
     void inject(runnable& item) noexcept;
-    /// For the first run of `item` on `home` and no other worker.
-    void start_bound(worker& home, runnable& item) noexcept;
+    /// For the first run of `item`.
+    void start_placed(const placement& place, runnable& item) noexcept;
+    /// Into the queue for what is so placed.
+    void post_placed(const placement& place, waiter who) noexcept;
+    [[nodiscard]] const placement& find_placement(worker* bound, task_priority priority) noexcept;
+    /// Some task has, or had, another priority than the normal one.
+    [[nodiscard]] bool uses_priorities() const noexcept
+    {
+        return uses_priorities_.load(std::memory_order_relaxed);
+    }
+    /// From outside of the workers.
+    [[nodiscard]] const priority_lanes& lanes() const noexcept
+    {
+        return lanes_;
+    }
+    [[nodiscard]] priority_lanes& lanes() noexcept
+    {
+        return lanes_;
+    }
     void inject_list(runnable* first, runnable* last, std::size_t count) noexcept;
     [[nodiscard]] std::size_t injected() const noexcept
     {
@@ -223,6 +242,11 @@ private:
     clock_source* clock_ = nullptr;
     random_source simulation_random_{1};
     injection_queue injection_;
+    priority_lanes lanes_;
+    std::atomic<bool> uses_priorities_{false};
+    /// Of tasks that may run anywhere.
+    const placement high_anywhere_{.priority = task_priority::high};
+    const placement low_anywhere_{.priority = task_priority::low};
     /// Threads outside of the runtime that are inside inject().
     std::atomic<std::uint32_t> outside_calls_{0};
     idle_set<> idle_;

@@ -105,8 +105,8 @@ std::size_t runtime_core::run_ready_simulated(std::size_t most)
     const auto is_over = [&] {
         // Acquire: as in simulate_until().
         const bool outside_works = external_work_.load(std::memory_order_acquire) != 0;
-        const bool has_work = injected() != 0 || workers_[0]->has_work() ||
-                              simulation_->world().driver_has_ready(0);
+        const bool has_work =
+            injected() != 0 || workers_[0]->has_work() || simulation_->world().driver_has_ready(0);
         if (turns == most || (!has_work && (outside_works || !next_simulated_event())))
         {
             return true;

@@ -50,6 +50,8 @@ struct backend_options
     blocking_pool* file_pool = nullptr;
     /// For leased reads.
     read_buffer_options read_buffers{};
+    /// Descriptors that a ring may keep; 0 for none.
+    unsigned registered_files_max = 0;
     /// Tests only: a kernel that can do less, or misbehaves; see uring_features.hpp. Null otherwise.
     uring_test_seam* uring_seam = nullptr;
 };

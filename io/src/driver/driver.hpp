@@ -58,6 +58,11 @@ public:
     {
         return {};
     }
+    /// Descriptors that the kernel keeps for it; any thread.
+    [[nodiscard]] virtual std::uint64_t registered_files() const noexcept
+    {
+        return 0;
+    }
     /// Runs once on the owner thread before anything else.
     virtual void start() noexcept {}
 

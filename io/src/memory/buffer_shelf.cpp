@@ -85,8 +85,8 @@ void buffer_shelf::end() noexcept
 {
     // From here on nobody is the owner: whoever gives back takes the way of the other threads.
     owner_thread_.store(0, std::memory_order_relaxed);
-    out_ -= take_in(returned_.take_last());
-    if (returned_.end(static_cast<std::int64_t>(out_)))
+    change_out(-static_cast<std::ptrdiff_t>(take_in(returned_.take_last())));
+    if (returned_.end(static_cast<std::int64_t>(out())))
     {
         delete this;
     }
@@ -94,7 +94,7 @@ void buffer_shelf::end() noexcept
 
 void buffer_shelf::collect() noexcept
 {
-    out_ -= take_in(returned_.take_all());
+    change_out(-static_cast<std::ptrdiff_t>(take_in(returned_.take_all())));
 }
 
 std::optional<unsigned> buffer_shelf::take() noexcept
@@ -122,7 +122,7 @@ void buffer_shelf::put(unsigned index) noexcept
 
 buffer_lease buffer_shelf::lend(unsigned index) noexcept
 {
-    ++out_;
+    change_out(1);
     unpoison(data_of(index), buffer_bytes_);
     return {this, data_of(index), static_cast<std::uint32_t>(buffer_bytes_), index};
 }
@@ -135,7 +135,7 @@ void buffer_shelf::give_back(std::byte* data, std::uint32_t index) noexcept
     const std::uint64_t here = thread_number();
     if (here != 0 && here == owner_thread_.load(std::memory_order_relaxed))
     {
-        --out_;
+        change_out(-1);
         put(index);
         return;
     }

@@ -65,10 +65,10 @@ public:
     {
         return count_;
     }
-    /// On loan, as far as the owner knows.
+    /// On loan, as far as the owner knows. Any thread.
     [[nodiscard]] std::size_t out() const noexcept
     {
-        return out_;
+        return out_.load(std::memory_order_relaxed);
     }
     /// How many were ever used at once.
     [[nodiscard]] unsigned used() const noexcept
@@ -89,6 +89,10 @@ private:
     ~buffer_shelf();
 
     [[nodiscard]] std::size_t take_in(return_node* chain) noexcept;
+    void change_out(std::ptrdiff_t by) noexcept
+    {
+        out_.store(out() + static_cast<std::size_t>(by), std::memory_order_relaxed);
+    }
 
     std::byte* memory_;
     slot* slots_;
@@ -97,7 +101,8 @@ private:
     /// Slots from here on were never used.
     unsigned fresh_ = 0;
     slot* free_ = nullptr;
-    std::size_t out_ = 0;
+    /// Written by the owner.
+    std::atomic<std::size_t> out_{0};
     /// Relaxed: only the owner ever reads its own number here.
     std::atomic<std::uint64_t> owner_thread_{0};
     return_list<> returned_;

@@ -22,9 +22,9 @@ worker_buffers::worker_buffers(const read_buffer_options& options) noexcept : op
 
 worker_buffers::~worker_buffers()
 {
-    if (shelf_ != nullptr)
+    if (buffer_shelf* const own = shelf_.load(std::memory_order_relaxed); own != nullptr)
     {
-        shelf_->end();
+        own->end();
     }
 }
 
@@ -33,13 +33,15 @@ buffer_shelf* worker_buffers::shelf() noexcept
     if (!has_asked_)
     {
         has_asked_ = true;
-        shelf_ = buffer_shelf::create(options_.bytes, options_.count_max);
-        if (shelf_ != nullptr)
+        buffer_shelf* const made = buffer_shelf::create(options_.bytes, options_.count_max);
+        if (made != nullptr)
         {
-            shelf_->adopt();
+            made->adopt();
         }
+        // Release: partner is the acquire in counters().
+        shelf_.store(made, std::memory_order_release);
     }
-    return shelf_;
+    return shelf_.load(std::memory_order_relaxed);
 }
 
 bool worker_buffers::lease_from_pool(buffer_lease& out) noexcept
@@ -78,7 +80,7 @@ void worker_buffers::take_back(const buffer_lease& unused) noexcept
 void worker_buffers::count_lease(const buffer_lease& handed_out) noexcept
 {
     add(leases_);
-    if (handed_out.owner != shelf_)
+    if (handed_out.owner != shelf_.load(std::memory_order_relaxed))
     {
         add(from_pool_);
     }
@@ -86,9 +88,13 @@ void worker_buffers::count_lease(const buffer_lease& handed_out) noexcept
 
 read_buffer_counters worker_buffers::counters() const noexcept
 {
+    // Acquire: partner is the release in shelf().
+    const buffer_shelf* const own = shelf_.load(std::memory_order_acquire);
     return {.leases = leases_.load(std::memory_order_relaxed),
             .from_pool = from_pool_.load(std::memory_order_relaxed),
-            .refusals = refusals_.load(std::memory_order_relaxed)};
+            .refusals = refusals_.load(std::memory_order_relaxed),
+            .misses = misses_.load(std::memory_order_relaxed),
+            .out = own == nullptr ? 0 : own->out()};
 }
 
 } // namespace blitzio::detail

@@ -33,6 +33,11 @@ struct read_buffer_counters
     std::uint64_t from_pool = 0;
     /// Reads that failed because nothing was left.
     std::uint64_t refusals = 0;
+    /// Reads for which the kernel had no provided buffer left and which were repeated by hand.
+    std::uint64_t misses = 0;
+    /// Buffers of the worker that are on loan, as far as it knows: those that other threads have given
+    /// back count until it needs them.
+    std::uint64_t out = 0;
 };
 
 class worker_buffers
@@ -53,6 +58,11 @@ public:
     /// A lease is on its way to the program.
     void count_lease(const buffer_lease& handed_out) noexcept;
 
+    void count_miss() noexcept
+    {
+        add(misses_);
+    }
+
     [[nodiscard]] read_buffer_counters counters() const noexcept;
 
 private:
@@ -64,11 +74,13 @@ private:
     }
 
     read_buffer_options options_;
-    buffer_shelf* shelf_ = nullptr;
+    /// Atomic for the counters.
+    std::atomic<buffer_shelf*> shelf_{nullptr};
     bool has_asked_ = false;
     std::atomic<std::uint64_t> leases_{0};
     std::atomic<std::uint64_t> from_pool_{0};
     std::atomic<std::uint64_t> refusals_{0};
+    std::atomic<std::uint64_t> misses_{0};
 };
 
 } // namespace blitzio::detail

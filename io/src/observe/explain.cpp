@@ -87,7 +87,12 @@ std::string runtime_core::describe_sizes() const
            " threads\n" +
            "idle threads of both stay for: " + std::to_string(config_.blocking_keep_alive.count()) +
            " ms\n" + "timers per worker: " + count(config_.timers_max) + '\n' +
-           "stacks of the workers: " +
+           "registered files per ring: " +
+           (config_.registered_files_max == 0 ? std::string("off (not asked for)")
+            : backend_->name() == "io_uring"
+                ? "up to " + std::to_string(config_.registered_files_max)
+                : "off (this backend has none)") +
+           '\n' + "stacks of the workers: " +
            (config_.thread_stack_bytes == 0
                 ? std::string("the system's default")
                 : std::to_string(config_.thread_stack_bytes) + " bytes") +

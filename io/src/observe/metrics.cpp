@@ -62,6 +62,12 @@ worker_metrics& worker_metrics::operator+=(const worker_metrics& other) noexcept
     driver_entries += other.driver_entries;
     timers_armed += other.timers_armed;
     timers_fired += other.timers_fired;
+    leases += other.leases;
+    leases_out += other.leases_out;
+    leases_from_pool += other.leases_from_pool;
+    lease_refusals += other.lease_refusals;
+    provided_buffer_misses += other.provided_buffer_misses;
+    registered_files += other.registered_files;
     scheduling_delay += other.scheduling_delay;
     return *this;
 }
@@ -148,7 +154,7 @@ struct worker_family
     std::uint64_t worker_metrics::* value;
 };
 
-constexpr std::array<worker_family, 12> worker_families{{
+constexpr std::array<worker_family, 18> worker_families{{
     {"runnables_run_total", "counter", "First runs and continuations of tasks.",
      &worker_metrics::tasks_run},
     {"tasks_spawned_total", "counter", "Tasks started.", &worker_metrics::tasks_spawned},
@@ -166,6 +172,16 @@ constexpr std::array<worker_family, 12> worker_families{{
      &worker_metrics::driver_entries},
     {"timers_armed", "gauge", "Timers that wait.", &worker_metrics::timers_armed},
     {"timers_fired_total", "counter", "Timers whose time has come.", &worker_metrics::timers_fired},
+    {"leases_total", "counter", "Leased reads that have given data.", &worker_metrics::leases},
+    {"leases_out", "gauge", "Buffers of workers on loan.", &worker_metrics::leases_out},
+    {"leases_from_pool_total", "counter", "Leases beyond a worker's own buffers.",
+     &worker_metrics::leases_from_pool},
+    {"lease_refusals_total", "counter", "Leased reads that failed for want of a buffer.",
+     &worker_metrics::lease_refusals},
+    {"provided_buffer_misses_total", "counter", "Reads for which the kernel had no buffer.",
+     &worker_metrics::provided_buffer_misses},
+    {"registered_files", "gauge", "Descriptors that the ring keeps.",
+     &worker_metrics::registered_files},
 }};
 
 std::string worker_label(std::size_t index)
@@ -208,6 +224,10 @@ std::string runtime_metrics::to_prometheus(std::string_view prefix) const
     out.sample(injected);
     out.family("injection_queue_length", "gauge", "Runnables in the shared queue.");
     out.sample(injection_queue_length);
+    out.family("pool_leases_out", "gauge", "Buffers of the runtime's pool on loan.");
+    out.sample(pool_leases_out);
+    out.family("buffer_pool_bytes", "gauge", "Memory of the runtime's buffer pool.");
+    out.sample(buffer_pool_bytes);
     for (const auto& each : worker_families)
     {
         out.family(each.name, each.type, each.help);

@@ -23,6 +23,13 @@ worker_metrics read_worker(const worker& from)
     all.driver_entries = from.io().kernel_entries();
     all.timers_armed = from.timers().size();
     all.timers_fired = from.timers().fired_total();
+    const auto leases = from.io().read_buffers();
+    all.leases = leases.leases;
+    all.leases_out = leases.out;
+    all.leases_from_pool = leases.from_pool;
+    all.lease_refusals = leases.refusals;
+    all.provided_buffer_misses = leases.misses;
+    all.registered_files = from.io().registered_files();
     all.scheduling_delay = stats.scheduling_delay.snapshot();
     return all;
 }
@@ -54,6 +61,9 @@ runtime_metrics runtime_core::metrics() const
     all.live_frames = live_frames();
     all.injected = injection_.pushed_total();
     all.injection_queue_length = injection_.size();
+    const auto pool = buffers_.metrics();
+    all.pool_leases_out = pool.buffers_leased;
+    all.buffer_pool_bytes = pool.bytes_reserved;
     const auto both = pools();
     all.blocking_pool = read_pool(both.user, config_.blocking_threads_max);
     all.file_pool = read_pool(both.files, config_.file_threads_max);

@@ -36,6 +36,7 @@ public:
         waiting_.push_back(who);
     }
 
+    /// In the turn of the message.
     void receive() noexcept
     {
         const std::lock_guard lock(lock_);

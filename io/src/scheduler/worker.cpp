@@ -4,6 +4,7 @@
 
 #include "limits.hpp"
 #include "runtime_core.hpp"
+#include "scheduler/urgent.hpp"
 
 #include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/resume.hpp>
@@ -32,14 +33,15 @@ worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, s
       shared_(accompanied_ && core.steals_work()), random_(seed), timers_(timers_max),
       tasks_(core.watch()), driver_(std::move(io))
 {
-    bound_message_.receiver = this;
-    bound_message_.run = [](runnable* item) noexcept {
-        static_cast<bound_message*>(item)->receiver->bound_.receive();
-    };
-    bound_runner_.owner = this;
-    bound_runner_.run = [](runnable* item) noexcept {
-        resume(static_cast<bound_runner*>(item)->owner->bound_.pop()());
-    };
+    for (const auto priority : {task_priority::normal, task_priority::high, task_priority::low})
+    {
+        const auto place = static_cast<unsigned>(priority);
+        bound_[place].run = [](runnable* item) noexcept {
+            static_cast<bound_lane*>(item)->queue.receive();
+        };
+        placements_[place] = {.bound = this, .priority = priority};
+    }
+    taken_.run = [](runnable* item) noexcept { resume(static_cast<taken_item*>(item)->who()); };
 }
 
 worker::~worker() = default;
@@ -95,6 +97,11 @@ bool worker::run_now_if_next(runnable& item) noexcept
 
 void worker::push_one(runnable& item) noexcept
 {
+    if (by_priority() && is_urgent(item)) [[unlikely]]
+    {
+        lanes_.high.push(waiter_that_runs(item));
+        return;
+    }
     if (!shared_)
     {
         if (!lone_.push(item))
@@ -124,6 +131,11 @@ void worker::push_all(ready_list& ready) noexcept
     {
         return;
     }
+    std::size_t urgent = 0;
+    if (by_priority()) [[unlikely]]
+    {
+        urgent = sort_out_urgent(ready);
+    }
     if (!shared_)
     {
         for (runnable* item = ready.head; item != nullptr;)
@@ -135,8 +147,8 @@ void worker::push_all(ready_list& ready) noexcept
         ready = {};
         return;
     }
-    const std::size_t count = ready.count;
-    runnable* const rest = local_.push_batch(ready.head);
+    const std::size_t count = ready.count + urgent;
+    runnable* const rest = ready.empty() ? nullptr : local_.push_batch(ready.head);
     if (rest != nullptr)
     {
         std::size_t left = 1;
@@ -154,23 +166,30 @@ void worker::push_all(ready_list& ready) noexcept
     }
 }
 
+/// Timers that are due: not behind what has waited for less, if that can be helped. With thieves they
+/// stay in the wheel until the queue has room, and are stolen from there.
+void worker::push_fired(ready_list& ready) noexcept
+{
+    if (shared_)
+    {
+        push_all(ready);
+        return;
+    }
+    if (by_priority()) [[unlikely]]
+    {
+        sort_out_urgent(ready);
+    }
+    while (runnable* const item = ready.pop())
+    {
+        fired_.push(*item);
+    }
+}
+
 void worker::post(runnable& item) noexcept
 {
     if (inbox_.push(&item))
     {
         driver_->wake();
-    }
-}
-
-void worker::post_bound(waiter who) noexcept
-{
-    if (current_worker() == this)
-    {
-        bound_.push_here(who);
-    }
-    else if (bound_.push(who))
-    {
-        post(bound_message_);
     }
 }
 
@@ -197,7 +216,7 @@ void worker::cancel_op(op& operation) noexcept
 
 bool worker::has_stealable_work() const noexcept
 {
-    return !local_.empty();
+    return !local_.empty() || !lanes_.look_empty();
 }
 
 runnable* worker::take_next_slot() noexcept
@@ -284,6 +303,14 @@ runnable* worker::search() noexcept
     {
         return take_from_injection();
     }
+    const bool prioritised = by_priority();
+    if (prioritised)
+    {
+        if (runnable* const item = steal_prioritised(task_priority::high))
+        {
+            return item;
+        }
+    }
     const unsigned count = core_.worker_count();
     const auto first = static_cast<unsigned>(random_.below(count));
     for (unsigned offset = 0; offset < count; ++offset)
@@ -313,7 +340,11 @@ runnable* worker::search() noexcept
             return item;
         }
     }
-    return take_from_injection();
+    if (runnable* const item = take_from_injection())
+    {
+        return item;
+    }
+    return prioritised ? steal_prioritised(task_priority::low) : nullptr;
 }
 
 runnable* worker::next_item() noexcept
@@ -326,10 +357,20 @@ runnable* worker::next_item() noexcept
             return item;
         }
     }
-    // In turns with the rest, so that neither side can starve the other.
-    if (!bound_.empty() && (tick_ & 1U) != 0)
+    if (by_priority()) [[unlikely]]
     {
-        return &bound_runner_;
+        if (runnable* const item = next_prioritised())
+        {
+            return item;
+        }
+    }
+    // In turns with the rest, so that neither side can starve the other.
+    if ((tick_ & 1U) != 0)
+    {
+        if (runnable* const item = take_bound(task_priority::normal))
+        {
+            return item;
+        }
     }
     if (next_streak_ < limits::lifo_streak_max)
     {
@@ -349,9 +390,9 @@ runnable* worker::next_item() noexcept
         return item;
     }
     take_inbox();
-    if (!bound_.empty())
+    if (runnable* const item = take_bound(task_priority::normal))
     {
-        return &bound_runner_;
+        return item;
     }
     if (timers_.has_due())
     {
@@ -364,6 +405,17 @@ runnable* worker::next_item() noexcept
     if (runnable* const item = take_from_injection())
     {
         return item;
+    }
+    if (by_priority()) [[unlikely]]
+    {
+        // Also high: what was added by the messages and timers above.
+        for (const auto priority : {task_priority::high, task_priority::low})
+        {
+            if (runnable* const item = take_prioritised(priority))
+            {
+                return item;
+            }
+        }
     }
     return accompanied_ ? search() : nullptr;
 }
@@ -412,7 +464,7 @@ void worker::fire_timers() noexcept
     {
         ready_list ready;
         timers_.advance(now, ready, queue_room());
-        push_all(ready);
+        push_fired(ready);
     }
     if (!queue_is_empty() && delay_probe_.is_due(now) && !core_.is_simulated())
     {
@@ -508,161 +560,6 @@ void worker::run() noexcept
         left->run(left);
     }
     set_current_worker(nullptr);
-}
-
-void worker::run_until(bool (*is_over)(void*) noexcept, void* context,
-                       std::optional<std::chrono::nanoseconds> until) noexcept
-{
-    worker* const outer = current_worker();
-    set_current_worker(this);
-    end_rest();
-    park_until_ = until;
-    while (!is_over(context) && (!until || core_.now() < *until))
-    {
-        if (runnable* const item = next_item())
-        {
-            execute(*item);
-        }
-        else
-        {
-            park();
-        }
-    }
-    park_until_.reset();
-    if (has_descriptor_)
-    {
-        driver_->call_again();
-    }
-    set_current_worker(outer);
-}
-
-result<int> worker::descriptor() noexcept
-{
-    auto made = driver_->descriptor();
-    if (made && !std::exchange(has_descriptor_, true))
-    {
-        driver_->call_again();
-    }
-    return made;
-}
-
-std::size_t worker::run_ready(std::size_t most) noexcept
-{
-    worker* const outer = current_worker();
-    set_current_worker(this);
-    end_rest();
-    maintain();
-    std::size_t count = 0;
-    for (bool more = true; more;)
-    {
-        runnable* item = nullptr;
-        while (count < most && (item = next_item()) != nullptr)
-        {
-            execute(*item);
-            ++count;
-        }
-        if (count == most)
-        {
-            // Not to be left lying until the next call: what was submitted.
-            maintain();
-            if (has_descriptor_)
-            {
-                driver_->call_again();
-            }
-            more = false;
-        }
-        else if (has_descriptor_)
-        {
-            more = !rest();
-        }
-        else
-        {
-            maintain();
-            more = has_local_work();
-        }
-    }
-    set_current_worker(outer);
-    return count;
-}
-
-/// What park() does, but whoever waits for the descriptor sleeps. False: there is more to do.
-bool worker::rest() noexcept
-{
-    lone_.shrink();
-    if (!inbox_.try_mark_inactive())
-    {
-        return false;
-    }
-    ready_list ready;
-    std::optional<std::chrono::nanoseconds> until;
-    if (timers_.size() != 0)
-    {
-        until = advance_timers(look_at_clock(), ready);
-    }
-    const std::size_t fired = ready.count;
-    resting_ = ready.empty() && driver_->rest(ready, until);
-    if (resting_)
-    {
-        parked_.store(true, std::memory_order_relaxed);
-        stats_.parks.add();
-        return true;
-    }
-    stats_.operations_completed.add(ready.count - fired);
-    static_cast<void>(inbox_.mark_active());
-    push_all(ready);
-    return false;
-}
-
-void worker::end_rest() noexcept
-{
-    if (!std::exchange(resting_, false))
-    {
-        return;
-    }
-    parked_.store(false, std::memory_order_relaxed);
-    ready_list ready;
-    driver_->end_rest(ready);
-    stats_.operations_completed.add(ready.count);
-    static_cast<void>(inbox_.mark_active());
-    push_all(ready);
-}
-
-bool worker::has_local_work() const noexcept
-{
-    return next_slot_.load(std::memory_order_relaxed) != nullptr || !queue_is_empty() ||
-           !bound_.empty() || timers_.has_due();
-}
-
-bool worker::has_work() const noexcept
-{
-    return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
-           !lone_.empty() || !bound_.empty() || !inbox_.looks_empty() || core_.injected() != 0 ||
-           driver_->has_work();
-}
-
-void worker::simulate_turn() noexcept
-{
-    worker* const outer = current_worker();
-    set_current_worker(this);
-    if (random_.below(4) == 0)
-    {
-        maintain();
-    }
-    runnable* item = next_item();
-    if (item == nullptr)
-    {
-        // What a real worker does before it sleeps; takes up wake-ups as well, and never blocks here.
-        ready_list ready;
-        driver_->wait(ready, std::chrono::nanoseconds(0));
-        stats_.operations_completed.add(ready.count);
-        push_all(ready);
-        item = next_item();
-    }
-    if (item != nullptr)
-    {
-        execute(*item);
-    }
-    set_current_worker(outer);
 }
 
 } // namespace blitzio::detail

@@ -8,13 +8,16 @@
 #include "scheduler/growing_queue.hpp"
 #include "scheduler/live_tasks.hpp"
 #include "scheduler/pinned_queue.hpp"
+#include "scheduler/priority_lane.hpp"
 #include "time/timer_wheel.hpp"
 
 #include <blitzio/io/detail/clock.hpp>
 #include <blitzio/io/detail/inbox.hpp>
+#include <blitzio/io/detail/placement.hpp>
 #include <blitzio/io/detail/ready_list.hpp>
 #include <blitzio/io/detail/steal_queue.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -101,8 +104,26 @@ public:
     }
 
     // --- any thread
-    /// Invokes `who` on this worker, behind what else is bound to it.
-    void post_bound(waiter who) noexcept;
+    /// Invokes `who` on this worker, behind what else is bound to it with that priority.
+    void post_bound(waiter who, task_priority priority) noexcept;
+    [[nodiscard]] const placement& placement_of(task_priority priority) const noexcept
+    {
+        return placements_[static_cast<unsigned>(priority)];
+    }
+    /// What has a priority and is not bound. The worker itself adds, all workers take.
+    [[nodiscard]] priority_lanes& lanes() noexcept
+    {
+        return lanes_;
+    }
+    /// There is some task with a priority, from now on.
+    void begin_priorities() noexcept
+    {
+        by_priority_.store(true, std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool shares_work() const noexcept
+    {
+        return shared_;
+    }
     /// Runs `item` on this worker between two tasks. It is not a task: it must be short and continue
     /// no coroutine.
     void post(runnable& item) noexcept;
@@ -168,6 +189,18 @@ private:
     [[nodiscard]] runnable* search() noexcept;
     [[nodiscard]] runnable* take_from_injection() noexcept;
     [[nodiscard]] runnable* take_next_slot() noexcept;
+    // In placing.cpp.
+    [[nodiscard]] runnable* as_item(waiter who) noexcept;
+    [[nodiscard]] runnable* take_bound(task_priority priority) noexcept;
+    [[nodiscard]] runnable* take_prioritised(task_priority priority) noexcept;
+    [[nodiscard]] runnable* next_prioritised() noexcept;
+    [[nodiscard]] runnable* steal_prioritised(task_priority priority) noexcept;
+    std::size_t sort_out_urgent(ready_list& ready) noexcept;
+    [[nodiscard]] bool has_placed_work() const noexcept;
+    [[nodiscard]] bool by_priority() const noexcept
+    {
+        return by_priority_.load(std::memory_order_relaxed);
+    }
     void execute(runnable& item) noexcept;
     void maintain() noexcept;
     void park() noexcept;
@@ -179,9 +212,19 @@ private:
     void take_inbox() noexcept;
     void push_all(ready_list& ready) noexcept;
     void push_one(runnable& item) noexcept;
+    void push_fired(ready_list& ready) noexcept;
+    [[nodiscard]] runnable* pop_lone() noexcept
+    {
+        if (!fired_.empty() && (tick_ & 2U) != 0)
+        {
+            return fired_.pop();
+        }
+        runnable* const item = lone_.pop();
+        return item != nullptr ? item : fired_.pop();
+    }
     [[nodiscard]] runnable* pop_local() noexcept
     {
-        return shared_ ? local_.pop() : lone_.pop();
+        return shared_ ? local_.pop() : pop_lone();
     }
 
     /// How many more runnables do not push older ones into the shared queue.
@@ -191,7 +234,7 @@ private:
     }
     [[nodiscard]] bool queue_is_empty() const noexcept
     {
-        return shared_ ? local_.empty() : lone_.empty();
+        return shared_ ? local_.empty() : lone_.empty() && fired_.empty();
     }
 
     runtime_core& core_;
@@ -206,6 +249,8 @@ private:
     bool has_descriptor_ = false;
     unsigned budget_ = 0;
     unsigned next_streak_ = 0;
+    /// Here for the hot path, which looks at it at each step.
+    std::atomic<bool> by_priority_{false};
     unsigned nested_runs_ = 0;
     const runnable* nested_item_ = nullptr;
     std::uint32_t tick_ = 0;
@@ -214,18 +259,27 @@ private:
     /// One of the two is used: the second by a worker that is alone.
     steal_queue<> local_;
     growing_queue lone_;
+    /// Without thieves: timers that are due, taken in turns with the queue, which may be long.
+    ready_list fired_;
     inbox<> inbox_;
-    pinned_queue bound_;
-    /// Says that something was added to bound_; in the inbox once at the most.
-    struct bound_message : runnable
+    /// What is bound here. The runnable says that something was added from elsewhere; in the inbox
+    /// once at the most.
+    struct bound_lane : runnable
     {
-        worker* receiver = nullptr;
-    } bound_message_;
-    /// Runs the first of bound_; in no queue.
-    struct bound_runner : runnable
+        pinned_queue queue;
+    };
+    /// By priority.
+    std::array<bound_lane, 3> bound_;
+    std::array<placement, 3> placements_;
+    priority_lanes lanes_;
+    unsigned high_streak_ = 0;
+    unsigned turns_without_low_ = 0;
+    unsigned lane_turn_ = 0;
+    /// What was taken from one of the lanes, for execute(); in no queue.
+    struct taken_item : runnable
     {
-        worker* owner = nullptr;
-    } bound_runner_;
+        waiter who;
+    } taken_;
     timer_wheel timers_;
     statistics stats_;
     /// No park lasts longer.

@@ -2,6 +2,7 @@
 #include <blitzio/io/sleep.hpp>
 
 #include "runtime_core.hpp"
+#include "scheduler/urgent.hpp"
 #include "scheduler/worker.hpp"
 
 #include <cerrno>
@@ -48,6 +49,11 @@ void sleep_operation::on_timer(runnable* item) noexcept
     }
 }
 
+void fire_urgent_sleep(runnable* item) noexcept
+{
+    sleep_operation::on_timer(item);
+}
+
 void sleep_operation::on_cancelled(runnable* item) noexcept
 {
     auto& self = *static_cast<node*>(item)->owner;
@@ -78,7 +84,7 @@ bool sleep_operation::start(const task_env& env, waiter who) noexcept
     runtime_ = env.runtime;
     on_complete_ = who;
     timer_.owner = this;
-    timer_.run = &on_timer;
+    timer_.run = has_high_priority(env) ? &fire_urgent_sleep : &on_timer;
     cancellable_ = env.stop.stop_possible();
     if (cancellable_)
     {

@@ -222,7 +222,27 @@ task<result<int>> tasks()
     co_return in_scope + blocking + other;
 }
 
-constexpr int expected_total = 300 + 7 + 6 + 4 + 1 + 3 + 20 + 10;
+/// Ticks, of which one is missed, and a sleep that is awake at its end.
+task<result<int>> ticks()
+{
+    const presence here;
+    blitzio::interval every(2ms, blitzio::missed_ticks::skip);
+    int seen = 0;
+    for (int round = 0; round < 4; ++round)
+    {
+        const auto due = co_await try_(every.tick());
+        seen += due.time_since_epoch().count() > 0 ? 1 : 0;
+        if (round == 1)
+        {
+            co_await try_(blitzio::sleep_for(5ms));
+        }
+    }
+    co_await try_(blitzio::precise_sleep(1500us));
+    co_await try_(blitzio::precise_sleep(20us));
+    co_return seen;
+}
+
+constexpr int expected_total = 300 + 7 + 6 + 4 + 1 + 3 + 20 + 10 + 4;
 
 task<result<int>> program()
 {
@@ -232,6 +252,7 @@ task<result<int>> program()
     total += co_await try_(std::move(second));
     total += co_await try_(std::move(third));
     total += co_await try_(connections());
+    total += co_await try_(ticks());
     total += co_await try_(tasks());
     co_return total;
 }

@@ -17,6 +17,8 @@ namespace blitzio
 namespace detail
 {
 
+void return_urgent_call(runnable* item) noexcept;
+
 /// The part that does not depend on the call: queueing, withdrawing, coming back.
 class blocking_job
 {
@@ -38,6 +40,8 @@ protected:
     std::error_code refused_;
 
 private:
+    friend void return_urgent_call(runnable* item) noexcept;
+
     struct node : runnable
     {
         blocking_job* owner = nullptr;
@@ -59,6 +63,8 @@ private:
     waiter on_complete_;
     void (*call_)(blocking_job&) noexcept = nullptr;
     bool cancellable_ = false;
+    /// For a task of high priority.
+    bool urgent_ = false;
     external_work outside_;
     basic_op_state<> state_;
     stop_slot<canceller> stop_;

@@ -70,6 +70,17 @@ struct worker_metrics
     std::uint64_t driver_entries = 0;
     std::uint64_t timers_armed = 0;
     std::uint64_t timers_fired = 0;
+    /// Leased reads that have given data, and the buffers of the worker that are on loan for them
+    /// (those that other threads have given back count until the worker needs them).
+    std::uint64_t leases = 0;
+    std::uint64_t leases_out = 0;
+    /// Leases for which the worker's own buffers were used up, and reads that failed for want of any.
+    std::uint64_t leases_from_pool = 0;
+    std::uint64_t lease_refusals = 0;
+    /// Reads for which the kernel had no provided buffer left; they were repeated by hand.
+    std::uint64_t provided_buffer_misses = 0;
+    /// Descriptors that the worker's ring keeps; see runtime_config::registered_files_max.
+    std::uint64_t registered_files = 0;
     /// How long what is put at the end of its queue waits until it runs; measured once a millisecond
     /// at the most, and only while there is a queue.
     latency_histogram scheduling_delay;
@@ -104,6 +115,9 @@ struct runtime_metrics : worker_metrics
     /// Threads of the pools, as in the two below.
     unsigned blocking_threads = 0;
     unsigned file_threads = 0;
+    /// Buffers of the runtime's pool that are on loan, and memory that it has taken for them.
+    std::uint64_t pool_leases_out = 0;
+    std::uint64_t buffer_pool_bytes = 0;
     pool_metrics blocking_pool;
     pool_metrics file_pool;
     std::string_view backend;

@@ -158,7 +158,7 @@ public:
     /// operations that have completed, timers that are due (so the loop needs no time-out for this
     /// runtime), wake-ups from other threads. For poll(), epoll (level- or edge-triggered) and the
     /// like; never read it, never close it: it belongs to the runtime and stays the same. Readable at
-    /// first. An idle runtime's never is.
+    /// first. An idle runtime's never is. With io_uring the waiting call may also end with EINTR.
     /// Throws std::system_error: operation_not_supported with another strategy, wrong_thread, or the
     /// kernel's reason.
     [[nodiscard]] int fd();

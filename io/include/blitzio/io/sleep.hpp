@@ -15,6 +15,7 @@ namespace detail
 {
 
 class sleep_operation;
+void fire_urgent_sleep(runnable* item) noexcept;
 
 struct sleep_canceller
 {
@@ -46,6 +47,7 @@ public:
 
 private:
     friend sleep_canceller;
+    friend void fire_urgent_sleep(runnable* item) noexcept;
     friend class tick_operation;
     friend class precise_sleep_operation;
 

@@ -2,20 +2,15 @@
 // Thread rule: spawn() from any thread; a join_handle belongs to one owner at a time.
 #pragma once
 
+#include <blitzio/io/detail/placement.hpp>
 #include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/spawn_options.hpp>
 
 #include <source_location>
 #include <utility>
 
 namespace blitzio
 {
-
-/// How a task is started.
-struct spawn_options
-{
-    /// For dumps and error reports; must outlive the task (a literal, usually).
-    const char* name = "";
-};
 
 /// The right to a spawned task's result: `T value = co_await std::move(handle);`
 ///
@@ -139,7 +134,13 @@ template <class Work>
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
     auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime, cell->stop.get_token(), options.name, where, no_deadline, locals, home};
+    cell->env = {&runtime,
+                 cell->stop.get_token(),
+                 options.name,
+                 where,
+                 no_deadline,
+                 locals,
+                 placement_of(runtime, home, options.priority)};
     join_handle<typename cell_type::value_type> handle(cell);
     launch(runtime, *cell);
     return handle;

@@ -15,8 +15,8 @@ namespace blitzio
 namespace detail
 {
 class runtime_core;
-class worker;
 struct local_binding;
+struct placement;
 } // namespace detail
 
 /// The deadline of what has none.
@@ -38,8 +38,8 @@ struct task_env
     std::chrono::nanoseconds deadline = no_deadline;
     /// The innermost task-local value that is visible; see task_local.hpp.
     const detail::local_binding* locals = nullptr;
-    /// The only worker that may run the task; null: any. Its children inherit it.
-    detail::worker* home = nullptr;
+    /// Which worker may run the task, and when; null: any, in turn. What it awaits inherits it.
+    const detail::placement* home = nullptr;
     /// What the task waits in; for dumps.
     detail::await_note awaiting{};
 };

@@ -5,6 +5,7 @@
 
 #include <blitzio/io/detail/linked_stop.hpp>
 #include <blitzio/io/detail/spawn_cell.hpp>
+#include <blitzio/io/spawn_options.hpp>
 
 #include <atomic>
 #include <exception>
@@ -37,6 +38,11 @@ public:
     template <class Work>
         requires detail::spawnable<Work>
     void spawn(Work&& work, const char* name = "",
+               std::source_location where = std::source_location::current());
+    /// The same with all options. The priority is the child's own, not that of the scope's task.
+    template <class Work>
+        requires detail::spawnable<Work>
+    void spawn(Work&& work, const spawn_options& options,
                std::source_location where = std::source_location::current());
 
     /// Asks all tasks of the group, and the scope's body, to stop.
@@ -136,13 +142,13 @@ public:
     using value_type = detail::spawn_value_t<Work>;
 
     template <class Source>
-    static child_cell* create(task_group& group, Source&& work, const char* name,
+    static child_cell* create(task_group& group, Source&& work, const spawn_options& options,
                               std::source_location where)
     {
         void* const memory = detail::allocate_frame(sizeof(child_cell));
         try
         {
-            return ::new (memory) child_cell(group, std::forward<Source>(work), name, where);
+            return ::new (memory) child_cell(group, std::forward<Source>(work), options, where);
         }
         catch (...)
         {
@@ -153,12 +159,14 @@ public:
 
 private:
     template <class Source>
-    child_cell(task_group& group, Source&& work, const char* name, std::source_location where)
+    child_cell(task_group& group, Source&& work, const spawn_options& options,
+               std::source_location where)
         : group_(group), work_(std::forward<Source>(work))
     {
         env = group.env_;
-        env.name = name;
+        env.name = options.name;
         env.spawned_at = where;
+        env.home = detail::placement_below(*env.runtime, env.home, options.priority);
         this->run = &first_run;
     }
 
@@ -203,8 +211,15 @@ template <class Work>
     requires detail::spawnable<Work>
 void task_group::spawn(Work&& work, const char* name, std::source_location where)
 {
+    spawn(std::forward<Work>(work), spawn_options{.name = name}, where);
+}
+
+template <class Work>
+    requires detail::spawnable<Work>
+void task_group::spawn(Work&& work, const spawn_options& options, std::source_location where)
+{
     using cell_type = child_cell<std::remove_cvref_t<Work>>;
-    auto* const cell = cell_type::create(*this, std::forward<Work>(work), name, where);
+    auto* const cell = cell_type::create(*this, std::forward<Work>(work), options, where);
     pending_.fetch_add(1, std::memory_order_relaxed);
     detail::launch_child(*env_.runtime, *cell);
 }

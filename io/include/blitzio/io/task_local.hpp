@@ -261,14 +261,14 @@ template <class Work>
 [[nodiscard]] auto spawn(Work&& work, spawn_options options = {},
                          std::source_location where = std::source_location::current())
 {
-    return detail::immediate_operation([stored =
-                                            std::remove_cvref_t<Work>(std::forward<Work>(work)),
-                                        options, where](const task_env& env) mutable {
-        using work_type = detail::inheriting_work<std::remove_cvref_t<Work>>;
-        return detail::spawn_on(*env.runtime,
-                                work_type{std::move(stored), detail::local_reference(env.locals)},
-                                options, where, env.home, env.locals);
-    });
+    return detail::immediate_operation(
+        [stored = std::remove_cvref_t<Work>(std::forward<Work>(work)), options,
+         where](const task_env& env) mutable {
+            using work_type = detail::inheriting_work<std::remove_cvref_t<Work>>;
+            return detail::spawn_on(
+                *env.runtime, work_type{std::move(stored), detail::local_reference(env.locals)},
+                options, where, env.home == nullptr ? nullptr : env.home->bound, env.locals);
+        });
 }
 
 } // namespace this_task

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <blitzio/io/detail/operation.hpp>
+#include <blitzio/io/detail/placement.hpp>
+#include <blitzio/io/spawn_options.hpp>
 
 #include <chrono>
 #include <optional>
@@ -36,6 +38,14 @@ namespace blitzio::this_task
             }
             return time_point(std::chrono::duration_cast<time_point::duration>(current.deadline));
         });
+}
+
+/// The priority that the task was spawned with.
+[[nodiscard]] inline auto priority() noexcept
+{
+    return detail::immediate_operation([](const task_env& current) noexcept {
+        return current.home == nullptr ? task_priority::normal : current.home->priority;
+    });
 }
 
 } // namespace blitzio::this_task

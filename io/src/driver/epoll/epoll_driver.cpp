@@ -217,6 +217,10 @@ epoll_driver::epoll_driver(descriptor_table& table, blocking_pool* file_pool,
 epoll_driver::~epoll_driver()
 {
     BLITZIO_ASSERT(in_flight() == 0);
+    // A rest may still be going on, for whose end there was no reason.
+    ready_list none;
+    offload_.collect(none);
+    BLITZIO_ASSERT(none.empty());
     // A pool thread may be about to write to the eventfd that is closed here.
     offload_.await_wakes();
     // Descriptors may live longer than the driver that polls them; the next one that has to wait

@@ -43,9 +43,8 @@ bool epoll_driver::rest(ready_list& ready, std::optional<std::chrono::nanosecond
     }
     auto expected = sleep_state::awake;
     // As in wait(): either wake() comes first and this fails, or it finds us asleep and makes an edge.
-    if (!sleep_state_.compare_exchange_strong(expected, sleep_state::asleep,
-                                              std::memory_order_acq_rel,
-                                              std::memory_order_acquire) ||
+    if (!sleep_state_.compare_exchange_strong(
+            expected, sleep_state::asleep, std::memory_order_acq_rel, std::memory_order_acquire) ||
         !offload_.prepare_wait())
     {
         sleep_state_.exchange(sleep_state::awake, std::memory_order_acquire);

@@ -83,6 +83,33 @@ bool has_ring_form(op_kind kind) noexcept
     return opcode_of(kind) >= 0;
 }
 
+bool can_name_slot(op_kind kind) noexcept
+{
+    switch (kind)
+    {
+    case op_kind::accept:
+    case op_kind::recv:
+    case op_kind::recv_leased:
+    case op_kind::send:
+    case op_kind::read:
+    case op_kind::write:
+    case op_kind::read_at:
+    case op_kind::write_at: return true;
+    case op_kind::nop:
+    case op_kind::connect:
+    case op_kind::sync:
+    case op_kind::open:
+    case op_kind::close:
+    case op_kind::stat:
+    case op_kind::read_directory:
+    case op_kind::rename:
+    case op_kind::unlink:
+    case op_kind::make_directory:
+    case op_kind::poll: break;
+    }
+    return false;
+}
+
 void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept
 {
     auto& args = operation.args;

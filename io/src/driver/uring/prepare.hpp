@@ -17,6 +17,9 @@ namespace blitzio::detail::uring
 /// The opcode that prepare() uses, for the probe.
 [[nodiscard]] int opcode_of(op_kind kind) noexcept;
 
+/// Operations of this kind repeat on one descriptor, so that keeping it in the ring's table pays.
+[[nodiscard]] bool can_name_slot(op_kind kind) noexcept;
+
 /// Fills `entry` except for its user data. `status` is scratch space for op_kind::stat and must stay
 /// until the operation completes.
 void prepare(op& operation, io_uring_sqe& entry, struct statx* status) noexcept;

@@ -134,10 +134,35 @@ std::uint32_t missing(const backend_options& options) noexcept
     return options.uring_seam == nullptr ? 0 : options.uring_seam->without;
 }
 
+/// Tells the rings about each close.
+class uring_system final : public posix_system
+{
+public:
+    explicit uring_system(file_registry* registry) noexcept : registry_(registry) {}
+
+    int close(int fd) noexcept override
+    {
+        if (registry_ != nullptr)
+        {
+            registry_->forget(fd);
+        }
+        return posix_system::close(fd);
+    }
+
+private:
+    file_registry* registry_;
+};
+
 class uring_backend final : public backend
 {
 public:
-    explicit uring_backend(const backend_options& options) noexcept : options_(options) {}
+    explicit uring_backend(const backend_options& options)
+        : options_(options),
+          registry_(options.registered_files_max == 0 ? nullptr
+                                                      : std::make_unique<file_registry>()),
+          system_(registry_.get())
+    {
+    }
 
     [[nodiscard]] std::string_view name() const noexcept override
     {
@@ -149,7 +174,7 @@ public:
         return system_;
     }
 
-    [[nodiscard]] result<std::unique_ptr<driver>> create_driver(unsigned) override
+    [[nodiscard]] result<std::unique_ptr<driver>> create_driver(unsigned index) override
     {
         const int event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         const int idle_event_fd = ::eventfd(0, EFD_CLOEXEC);
@@ -169,12 +194,14 @@ public:
             return fail(error_from_kernel(error));
         }
         return std::make_unique<uring_driver>(
-            uring_driver::parts{ring, used, event_fd, idle_event_fd}, options_, notes());
+            uring_driver::parts{ring, used, event_fd, idle_event_fd, index, registry_.get()},
+            options_, notes());
     }
 
 private:
     backend_options options_;
-    posix_system system_;
+    std::unique_ptr<file_registry> registry_;
+    uring_system system_;
 };
 
 } // namespace

@@ -5,6 +5,7 @@
 #include "driver/uring/prepare.hpp"
 #include "limits.hpp"
 
+#include <blitzio/io/detail/assert.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 
 #include <poll.h>
@@ -55,6 +56,8 @@ uring_driver::uring_driver(const parts& taken, const backend_options& options,
       without_(seam_ == nullptr ? 0 : seam_->without), event_fd_(taken.event_fd),
       idle_event_fd_(taken.idle_event_fd), buffers_(options.read_buffers),
       slabs_(options.read_buffers.pool, has(uring_features::registered_buffers)),
+      files_(ring_, *this, taken.registry, taken.index, options.registered_files_max,
+             has(uring_features::registered_files), notes),
       offload_(options.file_pool, &wake_owner, this)
 {
     const unsigned flags = taken.setup_flags;
@@ -64,6 +67,10 @@ uring_driver::uring_driver(const parts& taken, const backend_options& options,
 
 uring_driver::~uring_driver()
 {
+    // A rest may still be going on, for whose end there was no reason.
+    ready_list none;
+    offload_.collect(none);
+    BLITZIO_ASSERT(none.empty());
     // A pool thread may be about to write to the descriptors that are closed here.
     offload_.await_wakes();
     close_loop_set();
@@ -74,6 +81,7 @@ uring_driver::~uring_driver()
 
 void uring_driver::start() noexcept
 {
+    files_.start();
     // The ring belongs to the thread that enables it.
     if (const int result = io_uring_enable_rings(&ring_); result < 0)
     {
@@ -189,6 +197,10 @@ bool uring_driver::submit(op& operation) noexcept
     }
     operation.driver_flags = in_ring;
     bool is_over = false;
+    if (operation.kind == op_kind::close && files_.is_on())
+    {
+        files_.forget(operation.fd);
+    }
     if (operation.kind == op_kind::recv_leased)
     {
         is_over = submit_leased(operation);
@@ -226,12 +238,28 @@ bool uring_driver::submit_to_ring(op& operation) noexcept
     {
         prepare_transfer(operation, *entry);
     }
+    if (files_.is_on())
+    {
+        name_by_slot(operation, *entry);
+    }
     if (!has(uring_features::poll_first) && operation.kind == op_kind::recv)
     {
         entry->ioprio = 0;
     }
     io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation));
     return true;
+}
+
+/// What is used often is named by its slot in the ring's table.
+void uring_driver::name_by_slot(const op& operation, io_uring_sqe& entry) noexcept
+{
+    const auto slot =
+        uring::can_name_slot(operation.kind) ? files_.slot_for(operation.fd) : std::nullopt;
+    if (slot)
+    {
+        entry.fd = static_cast<int>(*slot);
+        entry.flags |= IOSQE_FIXED_FILE;
+    }
 }
 
 /// A transfer between a file and memory of the pool, which the ring may know.
@@ -413,7 +441,8 @@ bool uring_driver::has_work() const noexcept
            (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
                0 ||
            offload_.has_results() || !early_.empty() || !repeats_.empty() ||
-           !starved_cancels_.empty() || (defers_silently_ && in_flight() != 0);
+           !starved_cancels_.empty() || files_.has_leavers() ||
+           (defers_silently_ && in_flight() != 0);
 }
 
 std::uint64_t uring_driver::in_flight() const noexcept
@@ -430,6 +459,10 @@ void uring_driver::poll(ready_list& ready) noexcept
     if (provided_.is_ready())
     {
         provided_.restock();
+    }
+    if (files_.has_leavers())
+    {
+        files_.give_back_leavers();
     }
     count_entry();
     const int result = io_uring_submit_and_get_events(&ring_);
@@ -496,6 +529,10 @@ void uring_driver::wait(ready_list& ready, std::optional<std::chrono::nanosecond
     if (provided_.is_ready())
     {
         provided_.restock();
+    }
+    if (files_.has_leavers())
+    {
+        files_.give_back_leavers();
     }
     if (!wake_armed_ || !early_.empty() || !repeats_.empty() || !starved_cancels_.empty())
     {

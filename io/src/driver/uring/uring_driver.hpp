@@ -14,6 +14,7 @@
 #include "driver/loop_timer.hpp"
 #include "driver/notes.hpp"
 #include "driver/uring/provided_buffers.hpp"
+#include "driver/uring/registered_files.hpp"
 #include "driver/uring/registered_slabs.hpp"
 #include "driver/uring/uring_features.hpp"
 #include "memory/worker_buffers.hpp"
@@ -39,6 +40,9 @@ public:
         unsigned setup_flags;
         int event_fd;
         int idle_event_fd;
+        /// The worker's number, and what it shares with the others; null without registered files.
+        unsigned index = 0;
+        file_registry* registry = nullptr;
     };
 
     /// Takes over the parts. `notes` and a seam outlive the driver.
@@ -53,6 +57,10 @@ public:
     void wake() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;
     [[nodiscard]] std::uint64_t in_flight() const noexcept override;
+    [[nodiscard]] std::uint64_t registered_files() const noexcept override
+    {
+        return files_.count();
+    }
     [[nodiscard]] result<int> descriptor() noexcept override;
     [[nodiscard]] bool rest(ready_list& ready,
                             std::optional<std::chrono::nanoseconds> until) noexcept override;
@@ -103,6 +111,7 @@ private:
     [[nodiscard]] int hand_over() noexcept;
     [[nodiscard]] bool submit_to_ring(op& operation) noexcept;
     void prepare_transfer(op& operation, io_uring_sqe& entry) noexcept;
+    void name_by_slot(const op& operation, io_uring_sqe& entry) noexcept;
     void complete(op& operation, std::int32_t result, ready_list& ready) noexcept;
     void wait_on_thread(op& operation, ready_list& ready) noexcept;
     void set_up_leases() noexcept;
@@ -151,6 +160,7 @@ private:
     worker_buffers buffers_;
     provided_buffers provided_;
     registered_slabs slabs_;
+    class registered_files files_;
     /// Operations to be submitted once more.
     ready_list repeats_;
     /// Cancel nodes of operations whose cancel request found the queue full.

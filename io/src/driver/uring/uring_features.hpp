@@ -25,7 +25,8 @@ inline constexpr std::uint32_t poll_first = 1u << 9;
 inline constexpr std::uint32_t socket_nonempty = 1u << 10;
 inline constexpr std::uint32_t provided_buffers = 1u << 11;
 inline constexpr std::uint32_t registered_buffers = 1u << 12;
-inline constexpr std::uint32_t all = (1u << 13) - 1;
+inline constexpr std::uint32_t registered_files = 1u << 13;
+inline constexpr std::uint32_t all = (1u << 14) - 1;
 } // namespace uring_features
 
 /// Tests only: stands between the driver and the kernel.

@@ -75,6 +75,10 @@ bool uring_driver::submit_leased(op& operation) noexcept
     {
         entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
     }
+    if (files_.is_on())
+    {
+        name_by_slot(operation, *entry);
+    }
     io_uring_sqe_set_data64(entry, reinterpret_cast<std::uint64_t>(&operation));
     return false;
 }
@@ -120,6 +124,7 @@ void uring_driver::on_leased(op& operation, std::int32_t result, std::uint32_t f
         if (!is_ready)
         {
             provided_.ran_out();
+            buffers_.count_miss();
         }
         count_entry();
         result = perform_leased(operation, buffers_);

@@ -63,7 +63,7 @@ using await_result_t = decltype(std::declval<std::remove_cvref_t<Operation>&>().
 namespace detail
 {
 
-/// The waiter that continues `awaiting`, on the worker to which its task is bound, if it is.
+/// The waiter that continues `awaiting`, where and when its task may run.
 template <class Promise>
 waiter waiter_of(std::coroutine_handle<Promise> awaiting) noexcept
 {

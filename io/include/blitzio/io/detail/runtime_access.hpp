@@ -31,13 +31,13 @@ void schedule(runtime_core& runtime, runnable& item) noexcept;
 /// Like schedule(), but behind everything that is runnable on this worker already.
 void schedule_last(runtime_core& runtime, runnable& item) noexcept;
 
-/// schedule() for the first run of a task in `env`, which may be bound to one worker.
+/// schedule() for the first run of a task in `env`, which may have a placement.
 void schedule_in(const task_env& env, runnable& item) noexcept;
 
-/// Invokes `who` now if this is the worker to which `env` is bound, otherwise has that worker do it.
-/// Only with an `env` that is bound.
+/// Invokes `who` now if this is where and when `env` may go on, otherwise puts it into the right
+/// queue. Only with an `env` that has a placement.
 std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept;
-/// Has the worker to which `env` is bound invoke `who` behind everything else that is bound to it.
+/// Puts `who` into that queue in any case.
 void come_home_last(const task_env& env, waiter who) noexcept;
 
 /// If `item` is what the current worker would run next, runs it inside this call; true then. Not
