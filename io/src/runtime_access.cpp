@@ -161,11 +161,17 @@ void launch(runtime_core& runtime, live_task& cell) noexcept
     runtime.launch(cell); // a jump
 }
 
-void launch_child(runtime_core&, known_task& cell) noexcept
+[[gnu::noinline]] void launch_child(runtime_core&, known_task& cell) noexcept
 {
     cell.env.awaiting.enable(await_note::phase::not_registered);
-    runtime_core::count_child_spawn();
-    schedule_in(cell.env, cell);
+    worker& here = *worker_here();
+    here.own_stats().tasks_spawned.add();
+    if (cell.env.home != nullptr) [[unlikely]]
+    {
+        cell.env.runtime->start_placed(*cell.env.home, cell);
+        return;
+    }
+    here.schedule_next(cell);
 }
 
 void register_at_first_await(const task_env& env) noexcept

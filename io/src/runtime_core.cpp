@@ -380,19 +380,14 @@ bool runtime_core::has_visible_work() const noexcept
     }
 }
 
-void runtime_core::count_child_spawn() noexcept
-{
-    current_worker()->own_stats().tasks_spawned.add();
-}
-
 void runtime_core::register_child(known_task& cell) noexcept
 {
     current_worker()->tasks().add(cell);
 }
 
-void runtime_core::remove_child(known_task& cell) noexcept
+[[gnu::noinline]] void runtime_core::remove_child(known_task& cell) noexcept
 {
-    current_worker()->own_stats().tasks_finished.add();
+    worker_here()->own_stats().tasks_finished.add();
     if (cell.registry != nullptr)
     {
         cell.registry->remove(cell);

@@ -123,8 +123,7 @@ public:
 
     // --- tasks
     void launch(live_task& cell) noexcept;
-    /// A task of a scope comes, waits for the first time, ends. On a worker.
-    static void count_child_spawn() noexcept;
+    /// A task of a scope waits for the first time, ends. On a worker.
     static void register_child(known_task& cell) noexcept;
     static void remove_child(known_task& cell) noexcept;
     [[nodiscard]] bool remove_live(live_task& cell) noexcept;
