@@ -441,6 +441,7 @@ TEST_CASE("an epoll loop with edges sees every call", "[embed]")
     CHECK(echoed == 300);
     ::close(set);
     server.request_stop();
+    REQUIRE(loop_until(inner, [&] { return server.finished(); }));
 }
 
 TEST_CASE("a runtime without threads runs on the thread that waits for it", "[embed][single]")
