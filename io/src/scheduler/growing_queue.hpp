@@ -4,6 +4,7 @@
 
 #include "limits.hpp"
 
+#include <blitzio/io/detail/prefetch.hpp>
 #include <blitzio/io/detail/runnable.hpp>
 
 #include <cstddef>
@@ -40,7 +41,7 @@ public:
             return nullptr;
         }
         // What lies there is stale when the queue is short; fetching is harmless.
-        __builtin_prefetch(slots_[(head_ + fetch_ahead) & (capacity_ - 1)]);
+        prefetch_two_lines(slots_[(head_ + fetch_ahead) & (capacity_ - 1)]);
         return slots_[head_++ & (capacity_ - 1)];
     }
 
