@@ -270,7 +270,7 @@ bool run_steps(blitzio::runtime& runtime, std::uint64_t steps)
     std::uint64_t taken = 0;
     bool ended = false;
     runtime.core().simulate_until([&] {
-        ended = runtime.metrics().live_tasks == 0;
+        ended = runtime.core().live_task_count() == 0;
         return ended || taken++ == steps;
     });
     return !ended;
