@@ -108,13 +108,43 @@ blitzio_add_mutant(idle_set_self_wake_keeps_bit detail/idle_set.hpp
 
 # The destructor does not wait for the callback that runs on another thread.
 blitzio_add_mutant(stop_token_destructor_does_not_wait stop_token.hpp
-    [[while (running_.load(std::memory_order_acquire) == &removed)]] [[while (false)]])
-# Whoever waited for one callback learns of its end only by the start of the next, and not what it did.
-blitzio_add_mutant(stop_token_next_call_hides_end stop_token.hpp
-    [[running_.store(next, std::memory_order_release);]] [[running_.store(next, std::memory_order_relaxed);]])
+    [[while (is_running_elsewhere(removed))]] [[while (false)]])
+# Whoever waits for a callback keeps the lock, so that the request never gets to say that it ended.
+blitzio_add_mutant(stop_token_waits_with_lock stop_token.hpp
+    [[            unlock();
+            Atomics::back_off(round++);
+            lock();]] [[            Atomics::back_off(round++);]])
+# The request says only after it gave the lock back which callback it is about to call.
+blitzio_add_mutant(stop_token_call_named_unlocked stop_token.hpp
+    [[            Atomics::store_plain(now.running, next);
+            unlock();]] [[            unlock();
+            Atomics::store_plain(now.running, next);]])
+# The source leads to the drain after the request has returned.
+blitzio_add_mutant(stop_token_drain_stays_reachable stop_token.hpp
+    [[        Atomics::store_plain(first_, nullptr);
+    }]] [[    }]])
+# The drain is given up when the last callback is taken off the list, before it is called.
+blitzio_add_mutant(stop_token_last_call_is_not_awaited stop_token.hpp
+    [[            Atomics::store_plain(now.running, next);]] [[            Atomics::store_plain(now.running, next);
+            if (Atomics::load_plain(now.next_) == nullptr)
+            {
+                Atomics::store_plain(first_, nullptr);
+            }]])
+# Whoever waits for a callback looks at the drain after it gave the lock back.
+blitzio_add_mutant(stop_token_drain_read_unlocked stop_token.hpp
+    [[        const auto& now = static_cast<const drain&>(*first);
+        return Atomics::load_plain(now.running) == &asked &&
+               Atomics::load_plain(now.thread) != Atomics::current_thread();]]
+    [[        const auto& now = static_cast<const drain&>(*first);
+        auto& self = const_cast<basic_stop_source&>(*this);
+        self.unlock();
+        const bool running = Atomics::load_plain(now.running) == &asked &&
+                             Atomics::load_plain(now.thread) != Atomics::current_thread();
+        self.lock();
+        return running;]])
 # A callback that destroys itself waits for itself.
 blitzio_add_mutant(stop_token_waits_for_itself stop_token.hpp
-    [[        if (own_thread)]] [[        if (own_thread && false)]])
+    [[Atomics::load_plain(now.thread) != Atomics::current_thread();]] [[true;]])
 # A callback is listed after the stop request, and is never run.
 blitzio_add_mutant(stop_token_late_callback_is_missed stop_token.hpp
     [[        if (!try_lock(0))

@@ -5,12 +5,16 @@
 
 #include <blitzio/io/stop_token.hpp>
 
+#include "mutants/stop_token_call_named_unlocked.hpp"
 #include "mutants/stop_token_destructor_does_not_wait.hpp"
+#include "mutants/stop_token_drain_read_unlocked.hpp"
+#include "mutants/stop_token_drain_stays_reachable.hpp"
+#include "mutants/stop_token_last_call_is_not_awaited.hpp"
 #include "mutants/stop_token_late_callback_is_missed.hpp"
-#include "mutants/stop_token_next_call_hides_end.hpp"
 #include "mutants/stop_token_second_request_counts.hpp"
 #include "mutants/stop_token_touches_after_call.hpp"
 #include "mutants/stop_token_waits_for_itself.hpp"
+#include "mutants/stop_token_waits_with_lock.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -36,7 +40,11 @@ namespace mutants = blitzio::mutants;
     }
 BLITZIO_STOP_SUBJECT(shipped, blitzio);
 BLITZIO_STOP_SUBJECT(no_wait, mutants::stop_token_destructor_does_not_wait);
-BLITZIO_STOP_SUBJECT(hidden_end, mutants::stop_token_next_call_hides_end);
+BLITZIO_STOP_SUBJECT(locked_wait, mutants::stop_token_waits_with_lock);
+BLITZIO_STOP_SUBJECT(unlocked_name, mutants::stop_token_call_named_unlocked);
+BLITZIO_STOP_SUBJECT(stale_drain, mutants::stop_token_drain_stays_reachable);
+BLITZIO_STOP_SUBJECT(unawaited_last, mutants::stop_token_last_call_is_not_awaited);
+BLITZIO_STOP_SUBJECT(unlocked_read, mutants::stop_token_drain_read_unlocked);
 BLITZIO_STOP_SUBJECT(self_wait, mutants::stop_token_waits_for_itself);
 BLITZIO_STOP_SUBJECT(missed, mutants::stop_token_late_callback_is_missed);
 BLITZIO_STOP_SUBJECT(late_touch, mutants::stop_token_touches_after_call);
@@ -108,9 +116,15 @@ struct fixture
         slots[index].create(source.get_token(), action{this, index});
     }
 
+    // On a thread of the scenario, whose stack holds nothing else of the model: what the request
+    // left there is dead when it returns.
     void request()
     {
-        if (source.request_stop(Subject::reason::deadline))
+        const bool won = source.request_stop(Subject::reason::deadline);
+        constexpr std::size_t reach = 4096;
+        auto* const top = static_cast<std::byte*>(__builtin_frame_address(0));
+        model::retire(top - reach, reach);
+        if (won)
         {
             requests_won.fetch_add(1, std::memory_order_relaxed);
         }
@@ -300,7 +314,11 @@ TEST_CASE("stop source: weakened orders are caught", "[model][stop_source][mutan
 TEST_CASE("stop source: changed steps are caught", "[model][stop_source][mutant]")
 {
     CHECK(is_caught_somewhere<no_wait>(mutant_bounds));
-    CHECK(is_caught_somewhere<hidden_end>(mutant_bounds));
+    CHECK(is_caught_somewhere<locked_wait>(mutant_bounds));
+    CHECK(is_caught_somewhere<unlocked_name>(mutant_bounds));
+    CHECK(is_caught_somewhere<stale_drain>(mutant_bounds));
+    CHECK(is_caught_somewhere<unawaited_last>(mutant_bounds));
+    CHECK(is_caught_somewhere<unlocked_read>(mutant_bounds));
     CHECK(is_caught_somewhere<self_wait>(mutant_bounds));
     CHECK(is_caught_somewhere<missed>(mutant_bounds));
     CHECK(is_caught_somewhere<late_touch>(mutant_bounds));

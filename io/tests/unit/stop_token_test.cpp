@@ -158,6 +158,31 @@ TEST_CASE("a destructor waits for a callback on another thread", "[stop_token]")
     CHECK(callback_done);
 }
 
+TEST_CASE("a callback that has run goes while another one runs, on any thread", "[stop_token]")
+{
+    stop_source source;
+    std::latch inside(1);
+    std::latch both_removed(1);
+    int calls = 0;
+    std::optional<stop_callback<std::function<void()>>> newest;
+    std::optional<stop_callback<std::function<void()>>> newer;
+    const stop_callback oldest(source.get_token(), [&] {
+        ++calls;
+        newer.reset(); // on this thread, within another callback
+        inside.count_down();
+        both_removed.wait(); // a removal that waited for this callback would never end
+    });
+    newer.emplace(source.get_token(), [&] { ++calls; });
+    newest.emplace(source.get_token(), [&] { ++calls; });
+    std::jthread requester([&] { source.request_stop(); });
+    inside.wait();
+    newest.reset();
+    both_removed.count_down();
+    requester.join();
+    CHECK(calls == 3);
+    CHECK_FALSE(newer.has_value());
+}
+
 TEST_CASE("a std::stop_token's request arrives", "[stop_token]")
 {
     std::stop_source outer;

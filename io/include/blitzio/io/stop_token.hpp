@@ -65,14 +65,21 @@ private:
 };
 
 // Invariants, all about what the lock bit of state_ guards:
-//   I1  a node is in the list exactly while its link_ is not null;
-//   I2  running_ names the callback that request_stop is inside of, and is null otherwise. It is
-//       changed from null only under the lock and together with taking that node off the list;
-//   I3  after stop_requested_bit is set no node enters the list.
+//   I1  a node is in the list exactly while its link_ is not null. The list begins at first_ until
+//       the stop is requested, and from then on behind the drain;
+//   I2  first_ names the drain from the request, if there was a callback then, until the list is
+//       empty and the last call has returned; after that it is null. The drain is on the stack of
+//       request_stop, so nobody looks at it but under the lock, by way of first_;
+//   I3  whoever finds the drain, finds in its `running` the callback that request_stop is inside of
+//       or is about to return from: it is set together with taking that node off the list;
+//   I4  after stop_requested_bit is set no node enters the list.
 // Why a destroyed callback is never touched: request_stop touches a node only under the lock while
-// it is listed, and then through the one invoke. deregister_callback() leaves only when the node is unlisted
-// and running_ does not name it, or when this very thread is inside the callback; in the latter
-// case request_stop does not look at the node again. running_ is a pointer that is only compared.
+// it is listed, and then through the one invoke. deregister_callback() leaves only when the node is
+// unlisted and `running` does not name it, or when this very thread is inside the callback; in the
+// latter case request_stop does not look at the node again. `running` is a pointer that is only
+// compared, and no other callback has that address, because this one's owner is still in here.
+// Why what first_ leads to in deregister_callback() is the drain: a node that was listed once and
+// is not anymore was taken off by request_stop, which is after the request.
 // Why no callback is missed: a registration takes the lock either before the stop bit is set (the
 // same atomic), and is then in the list that request_stop drains, or sees the bit and runs inline.
 template <class Atomics>
@@ -87,7 +94,7 @@ public:
 
     ~basic_stop_source()
     {
-        Atomics::expect(callbacks_ == nullptr);
+        Atomics::expect(first_ == nullptr);
     }
 
     // Requests the stop and runs all callbacks on this thread, newest first, before it returns.
@@ -100,20 +107,9 @@ public:
         {
             return false;
         }
-        Atomics::store_plain(running_thread_, Atomics::current_thread());
-        while (node* next = Atomics::load_plain(callbacks_))
+        if (Atomics::load_plain(first_) != nullptr)
         {
-            unlink(next);
-            const auto invoke = Atomics::load_plain(next->invoke_);
-            // Release: partner is the acquire in deregister_callback(). Who waits there for the
-            // callback before may see this value and never the null in between.
-            running_.store(next, std::memory_order_release);
-            unlock();
-            invoke(next);
-            // `next` may be gone from here on. Release: what the callback did happens before the
-            // return of the deregister_callback() that waits with the acquire load.
-            running_.store(nullptr, std::memory_order_release);
-            lock();
+            run_callbacks();
         }
         unlock();
         return true;
@@ -142,14 +138,14 @@ public:
         {
             return false;
         }
-        node* const first = Atomics::load_plain(callbacks_);
+        node* const first = Atomics::load_plain(first_);
         Atomics::store_plain(added.next_, first);
-        Atomics::store_plain(added.link_, &callbacks_);
+        Atomics::store_plain(added.link_, &first_);
         if (first != nullptr)
         {
             Atomics::store_plain(first->link_, &added.next_);
         }
-        Atomics::store_plain(callbacks_, &added);
+        Atomics::store_plain(first_, &added);
         unlock();
         return true;
     }
@@ -165,23 +161,28 @@ public:
             unlock();
             return;
         }
-        // It was taken off the list by request_stop, so running_thread_ is set.
-        const bool own_thread = Atomics::load_plain(running_thread_) == Atomics::current_thread();
-        unlock();
-        if (own_thread)
-        {
-            return;
-        }
         std::uint32_t round = 0;
-        // Acquire: partner is the release after the invoke in request_stop. The address cannot be
-        // in use for another callback, because its owner is still in here.
-        while (running_.load(std::memory_order_acquire) == &removed)
+        while (is_running_elsewhere(removed))
         {
+            // request_stop needs the lock to say that the call has ended.
+            unlock();
             Atomics::back_off(round++);
+            lock();
         }
+        unlock();
     }
 
 private:
+    // What only a running request_stop() needs. It stands before the callbacks that are still to
+    // be called: its next_ is the first of them.
+    struct drain : node
+    {
+        drain() noexcept : node(nullptr) {}
+
+        const node* running = nullptr;
+        typename Atomics::thread_id thread{};
+    };
+
     static constexpr std::uint32_t locked_bit = 1;
     static constexpr std::uint32_t stop_requested_bit = 2;
     static constexpr std::uint32_t reason_shift = 2;
@@ -250,6 +251,43 @@ private:
         state_.store(held & ~locked_bit, std::memory_order_release);
     }
 
+    // Called and left with the lock, which is free during each callback. The list is not empty.
+    void run_callbacks() noexcept
+    {
+        drain now;
+        node* const first = Atomics::load_plain(first_);
+        Atomics::store_plain(now.next_, first);
+        Atomics::store_plain(first->link_, &now.next_);
+        Atomics::store_plain(now.thread, Atomics::current_thread());
+        Atomics::store_plain(first_, &now);
+        while (node* next = Atomics::load_plain(now.next_))
+        {
+            unlink(next);
+            const auto invoke = Atomics::load_plain(next->invoke_);
+            Atomics::store_plain(now.running, next);
+            unlock();
+            invoke(next);
+            // `next` may be gone from here on. What the callback did happens before the return of
+            // the deregister_callback() that waits for it, because that finds the next callback or
+            // no drain, under the lock.
+            lock();
+        }
+        Atomics::store_plain(first_, nullptr);
+    }
+
+    // With the lock, about a node that request_stop took off the list.
+    [[nodiscard]] bool is_running_elsewhere(const node& asked) const noexcept
+    {
+        const node* const first = Atomics::load_plain(first_);
+        if (first == nullptr)
+        {
+            return false;
+        }
+        const auto& now = static_cast<const drain&>(*first);
+        return Atomics::load_plain(now.running) == &asked &&
+               Atomics::load_plain(now.thread) != Atomics::current_thread();
+    }
+
     void unlink(node* removed) noexcept
     {
         node* const next = Atomics::load_plain(removed->next_);
@@ -262,11 +300,10 @@ private:
         Atomics::store_plain(removed->link_, nullptr);
     }
 
+    // The newest callback, or the drain, or null: see I1 and I2. Guarded by locked_bit.
+    node* first_ = nullptr;
     // locked_bit | stop_requested_bit | reason << reason_shift; the upper two never change again.
     typename Atomics::template atomic<std::uint32_t> state_{0};
-    typename Atomics::template atomic<node*> running_{nullptr};
-    node* callbacks_ = nullptr;                    // guarded by locked_bit
-    typename Atomics::thread_id running_thread_{}; // guarded by locked_bit
 };
 
 template <class Atomics>
