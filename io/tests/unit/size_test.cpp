@@ -33,8 +33,8 @@ TEST_CASE("tasks and their parts are as small as promised", "[size]")
         co_return;
     };
     CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) >= 64);
-    CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) <= 168);
-    CHECK(sizeof(blitzio::detail::spawn_cell<decltype(closure)>) <= 176);
+    CHECK(sizeof(blitzio::detail::spawn_cell<task<void>>) <= 160);
+    CHECK(sizeof(blitzio::detail::spawn_cell<decltype(closure)>) <= 168);
     // In each of them and in each combinator: a pointer and the state.
     CHECK(sizeof(blitzio::stop_source) <= 16);
     // What every coroutine has besides its own variables, without the two words of the compiler.

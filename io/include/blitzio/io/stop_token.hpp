@@ -303,6 +303,7 @@ private:
     // The newest callback, or the drain, or null: see I1 and I2. Guarded by locked_bit.
     node* first_ = nullptr;
     // locked_bit | stop_requested_bit | reason << reason_shift; the upper two never change again.
+    // Last, so that what comes after a source may use the bytes behind it.
     typename Atomics::template atomic<std::uint32_t> state_{0};
 };
 

@@ -96,7 +96,8 @@ struct known_task : runnable
 /// A task of its own, not of a scope: shutdown reaches it, and waits for it.
 struct live_task : known_task
 {
-    stop_source stop;
+    /// The byte of join_cell lies behind its last word.
+    [[no_unique_address]] stop_source stop;
 };
 
 /// Adds to the runtime's live tasks and schedules the first run.
