@@ -143,10 +143,9 @@ private:
         return wanted_->core_.withdraw(*this);
     }
 
-    [[nodiscard]] bool goes_on() noexcept
+    [[nodiscard]] bool charges_budget() noexcept
     {
-        return (status == detail::wait_status::granted && !wanted_->core_.charges_budget()) ||
-               detail::consume_budget();
+        return status != detail::wait_status::granted || wanted_->core_.charges_budget();
     }
 
     mutex* wanted_;

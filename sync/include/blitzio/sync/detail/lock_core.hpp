@@ -107,8 +107,7 @@ private:
     static constexpr std::uint8_t held = 1;
     static constexpr std::uint8_t waited_bit = 2;
 
-    // Apart, so that what comes before becomes part of the coroutine.
-    [[nodiscard, gnu::noinline]] bool enter(wait_node& node) noexcept
+    [[nodiscard, gnu::always_inline]] bool enter(wait_node& node) noexcept
     {
         spin_guard inside(queue_lock_);
         if (node.status == wait_status::cancelled)
