@@ -143,9 +143,10 @@ private:
         return wanted_->core_.withdraw(*this);
     }
 
-    [[nodiscard]] bool charges_budget() noexcept
+    [[nodiscard]] bool goes_on() noexcept
     {
-        return status != detail::wait_status::granted || wanted_->core_.charges_budget();
+        return (status == detail::wait_status::granted && !wanted_->core_.charges_budget()) ||
+               detail::consume_budget();
     }
 
     mutex* wanted_;

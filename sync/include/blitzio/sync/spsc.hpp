@@ -57,7 +57,8 @@ public:
         return decided;
     }
 
-    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, detail::attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node,
+                                                   detail::attempt_mode mode) noexcept
     {
         send_node* woken = nullptr;
         const bool decided = core::receive(node, mode, woken);

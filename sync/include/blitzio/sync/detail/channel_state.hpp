@@ -373,8 +373,9 @@ private:
     }
 
     /// Lock held, nothing is stored. Somebody can wait to send only if there is no capacity.
-    [[nodiscard, gnu::always_inline]] channel_transfer
-    take_from_frame(std::optional<T>& value, wait_node* own, wait_node*& woken) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer take_from_frame(std::optional<T>& value,
+                                                                       wait_node* own,
+                                                                       wait_node*& woken) noexcept
     {
         if (!senders_.empty())
         {

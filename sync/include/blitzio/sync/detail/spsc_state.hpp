@@ -65,8 +65,8 @@ public:
 
     /// `woken` is set when a waiting receiver got the value, or its select has chosen another case;
     /// the caller wakes it. `own` is the sender if it is a case of a select.
-    [[nodiscard, gnu::always_inline]] channel_transfer
-    try_send(T& value, receive_node*& woken, wait_node* own = nullptr) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer try_send(T& value, receive_node*& woken,
+                                                                wait_node* own = nullptr) noexcept
     {
         // Who finds a receiver asleep need not go through the ring, which is empty then.
         // A case of a select has to: it must know that there is room before it is claimed.
@@ -107,8 +107,8 @@ public:
     }
 
     /// As try_send().
-    [[nodiscard, gnu::always_inline]] channel_transfer
-    try_receive(std::optional<T>& value, send_node*& woken, wait_node* own = nullptr) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer try_receive(
+        std::optional<T>& value, send_node*& woken, wait_node* own = nullptr) noexcept
     {
         if (receiver_.position == receiver_.other)
         {

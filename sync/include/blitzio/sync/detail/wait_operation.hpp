@@ -30,8 +30,7 @@ enum class attempt_mode : std::uint8_t
 ///                                           already. False with or_wait: queued, and the operation
 ///                                           may be gone.
 ///     bool withdraw() noexcept              For a stop request; see withdraw_from().
-///     bool charges_budget() noexcept        If there is one: whether a decision without a wait costs
-///                                           a piece of the task's budget. Else it does.
+/// and may have its own goes_on().
 ///
 /// Who may touch the operation, and why nothing is lost:
 ///   - The decision is made once, under the object's lock, and whoever takes the node out of the
@@ -67,7 +66,7 @@ public:
         }
         if (derived().attempt(attempt_mode::only_try))
         {
-            return take_turn(env, who);
+            return !derived().goes_on() && give_way(env, who);
         }
         return start_waiting(env, who);
     }
@@ -99,6 +98,12 @@ protected:
     [[nodiscard]] bool withdraw_from(wait_queue& queue) noexcept
     {
         return withdraw_node(queue, *this);
+    }
+
+    /// Decided without waiting: whether the task may go on at once. Derived may have its own.
+    [[nodiscard]] bool goes_on() noexcept
+    {
+        return consume_budget();
     }
 
     /// The error of a decision that is not `granted`.
@@ -135,7 +140,7 @@ private:
     {
         if (derived().attempt(attempt_mode::try_case))
         {
-            return take_turn(env, who);
+            return !derived().goes_on() && give_way(env, who);
         }
         return start_waiting(env, who);
     }
@@ -149,26 +154,7 @@ private:
         }
         // Queued: the operation may be gone, so nothing of it is touched after that.
         return !derived().attempt(attempt_mode::or_wait) ||
-               take_turn(env, who);
-    }
-
-    /// Decided without waiting: true if the task has gone on long enough at one stretch.
-    [[nodiscard, gnu::always_inline]] bool take_turn(const task_env& env, waiter who) noexcept
-    {
-        if constexpr (requires { derived().charges_budget(); })
-        {
-            // Apart: what is seldom needed shall not make the await save registers.
-            return derived().charges_budget() && ask_budget(env, who);
-        }
-        else
-        {
-            return !consume_budget() && give_way(env, who);
-        }
-    }
-
-    [[gnu::noinline]] bool ask_budget(const task_env& env, waiter who) noexcept
-    {
-        return !consume_budget() && give_way(env, who);
+               (!derived().goes_on() && give_way(env, who));
     }
 
     /// The task has gone on long enough at one stretch: it continues, with its decision made,

@@ -213,7 +213,8 @@ public:
 
     /// Takes `first`, the one that waits longest, out and adds it. False: its select has chosen another case, it gets nothing.
     template <class Atomics = std_atomics>
-    [[nodiscard, gnu::always_inline]] bool grant_if_chosen(wait_queue& from, wait_node& first) noexcept
+    [[nodiscard, gnu::always_inline]] bool grant_if_chosen(wait_queue& from,
+                                                           wait_node& first) noexcept
     {
         const bool chosen = claim_case<Atomics>(first);
         from.remove_front(chosen ? wait_status::granted : wait_status::cancelled);
