@@ -211,7 +211,8 @@ public:
         return nullptr;
     }
 
-    /// Takes `first`, the one that waits longest, out and adds it. False: its select has chosen another case, it gets nothing.
+    /// Takes `first`, the one that waits longest, out and adds it. False: its select has chosen
+    /// another case, it gets nothing.
     template <class Atomics = std_atomics>
     [[nodiscard, gnu::always_inline]] bool grant_if_chosen(wait_queue& from,
                                                            wait_node& first) noexcept
