@@ -6,12 +6,33 @@ namespace blitzio::sync
 
 void notify::notify_one() noexcept
 {
-    detail::wake_list woken;
+    detail::wait_node* told = nullptr;
     {
         detail::spin_guard held(lock_);
-        kept_ = woken.grant_front(waiting_) == nullptr || kept_;
+        if (waiting_.empty())
+        {
+            kept_ = true;
+            return;
+        }
+        told = waiting_.front();
+        if (told->case_number == 0) [[likely]]
+        {
+            waiting_.remove_front(detail::wait_status::granted);
+            told->following = nullptr;
+        }
+        else
+        {
+            told = notify_case();
+        }
     }
-    woken.wake_all();
+    detail::wake_list::wake_chain(*told);
+}
+
+detail::wait_node* notify::notify_case() noexcept
+{
+    detail::wake_list woken;
+    kept_ = woken.grant_front(waiting_) == nullptr || kept_;
+    return woken.chain();
 }
 
 void notify::notify_all() noexcept

@@ -4,11 +4,6 @@
 namespace blitzio::sync
 {
 
-bool semaphore::acquire_operation::attempt(detail::attempt_mode mode) noexcept
-{
-    return wanted_->core_.acquire_or_enqueue(*this, mode);
-}
-
 bool semaphore::acquire_operation::withdraw() noexcept
 {
     detail::wake_list granted;
@@ -19,9 +14,10 @@ bool semaphore::acquire_operation::withdraw() noexcept
 
 void semaphore::release(std::size_t count) noexcept
 {
-    detail::wake_list granted;
-    core_.release(count, granted);
-    granted.wake_all();
+    if (detail::wait_node* const told = core_.release(count))
+    {
+        detail::wake_list::wake_chain(*told);
+    }
 }
 
 } // namespace blitzio::sync

@@ -400,7 +400,7 @@ blitzio_add_mutant(channel_state_sender_stays_behind sync:detail/channel_state.h
     [[                push(*static_cast<send_node*>(met)->source);]] [[                met->status = wait_status::closed;]])
 # A stop request that comes before the wait is not heard.
 blitzio_add_mutant(channel_state_deaf_to_stop sync:detail/channel_state.hpp
-    [[        if (node.status == wait_status::cancelled)
+    [[        if (mode == attempt_mode::or_wait && node.status == wait_status::cancelled)
         {
             return true;
         }

@@ -47,9 +47,9 @@ struct fixture
 {
     explicit fixture(std::size_t permits) : core(permits) {}
 
-    static void wake(const wake_list& list)
+    static void wake(wait_node* chain)
     {
-        for (wait_node* node = list.chain(); node != nullptr;)
+        for (wait_node* node = chain; node != nullptr;)
         {
             wait_node* const following = node->following;
             static_cast<acquiring*>(node)->place.wake();
@@ -70,16 +70,14 @@ struct fixture
 
     void release(std::size_t count)
     {
-        wake_list granted;
-        core.release(count, granted);
-        wake(granted);
+        wake(core.release(count));
     }
 
     void withdraw(std::size_t index)
     {
         wake_list granted;
         const bool was_waiting = core.withdraw(waits[index], granted);
-        wake(granted);
+        wake(granted.chain());
         if (was_waiting)
         {
             waits[index].place.wake();

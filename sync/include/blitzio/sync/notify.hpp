@@ -35,6 +35,10 @@ public:
     [[nodiscard]] wait_operation wait() noexcept;
 
 private:
+    /// notify_one() with the lock held, when the first that waits is a case of a select. Gives a
+    /// chain to wake.
+    [[nodiscard, gnu::noinline]] detail::wait_node* notify_case() noexcept;
+
     // Invariants while lock_ is free:
     //   W1  nobody waits while a notification is kept, but cases of selects that chose another one.
     // W2 to W4 of detail/semaphore_core.hpp hold as they are.

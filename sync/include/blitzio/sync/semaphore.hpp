@@ -138,7 +138,11 @@ public:
 private:
     friend base;
 
-    [[nodiscard]] bool attempt(detail::attempt_mode mode) noexcept;
+    [[nodiscard, gnu::always_inline]] bool attempt(detail::attempt_mode mode) noexcept
+    {
+        return wanted_->core_.acquire_or_enqueue(*this, mode);
+    }
+
     [[nodiscard]] bool withdraw() noexcept;
 
     semaphore* wanted_;

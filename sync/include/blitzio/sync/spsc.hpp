@@ -49,7 +49,7 @@ public:
     using core::size;
     using core::withdraw;
 
-    [[nodiscard]] bool send(send_node& node, detail::attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, detail::attempt_mode mode) noexcept
     {
         receive_node* woken = nullptr;
         const bool decided = core::send(node, mode, woken);
@@ -57,7 +57,8 @@ public:
         return decided;
     }
 
-    [[nodiscard]] bool receive(receive_node& node, detail::attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node,
+                                                   detail::attempt_mode mode) noexcept
     {
         send_node* woken = nullptr;
         const bool decided = core::receive(node, mode, woken);

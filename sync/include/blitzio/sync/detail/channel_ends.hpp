@@ -57,7 +57,7 @@ public:
 private:
     friend base;
 
-    [[nodiscard]] bool attempt(attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool attempt(attempt_mode mode) noexcept
     {
         this->source = std::addressof(value_);
         return state_->send(*this, mode);
@@ -97,7 +97,7 @@ public:
 private:
     friend base;
 
-    [[nodiscard]] bool attempt(attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool attempt(attempt_mode mode) noexcept
     {
         return state_->receive(*this, mode);
     }

@@ -2,6 +2,7 @@
 // Thread rule: guarded by whatever guards the channel.
 #pragma once
 
+#include <blitzio/sync/detail/wait_operation.hpp>
 #include <blitzio/sync/detail/wait_queue.hpp>
 
 #include <cstddef>
@@ -35,10 +36,11 @@ enum class channel_transfer : std::uint8_t
     lost, // another case of the select was chosen; only for waits that are cases
 };
 
-/// `node` if it is a case of a select, which has to be claimed before it gets or gives anything.
-[[nodiscard]] inline wait_node* as_case(wait_node& node) noexcept
+/// Whether `node` is a case of a select, which has to be claimed before it gets or gives anything.
+/// Who only tries is none, and that is known when the attempt is compiled.
+[[nodiscard]] inline bool is_case(const wait_node& node, attempt_mode mode) noexcept
 {
-    return node.case_number != 0 ? &node : nullptr;
+    return mode != attempt_mode::only_try && node.case_number != 0;
 }
 
 /// The decision that an attempt has come to which got or gave nothing.
@@ -141,14 +143,14 @@ template <class Atomics = std_atomics>
 
 /// The same, short for the usual case. The queue is not empty.
 template <class Atomics = std_atomics>
-[[nodiscard]] inline encounter meet_front(wait_node* own, wait_queue& queue) noexcept
+[[nodiscard, gnu::always_inline]] inline encounter meet_front(wait_node* own,
+                                                              wait_queue& queue) noexcept
 {
-    wait_node* const first = queue.front();
-    if (own == nullptr && first->case_number == 0) [[likely]]
+    if (own == nullptr && queue.front()->case_number == 0) [[likely]]
     {
-        queue.remove(*first, wait_status::granted);
-        first->following = nullptr;
-        return {first, first, false};
+        wait_node& first = queue.remove_front(wait_status::granted);
+        first.following = nullptr;
+        return {&first, &first, false};
     }
     return meet_cases<Atomics>(own, queue);
 }

@@ -59,7 +59,8 @@ public:
     }
 
     /// The meaning of the result is that of wait_operation's attempt().
-    [[nodiscard]] bool send(send_node& node, attempt_mode mode) noexcept
+    /// A part of its caller, for which `mode` is a constant, as all that follows from it.
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, attempt_mode mode) noexcept
     {
         wait_node* woken = nullptr;
         const bool decided = send(node, mode, woken);
@@ -68,28 +69,14 @@ public:
     }
 
     /// The caller wakes the chain `woken`, here and below; see wake_list.
-    [[nodiscard]] bool send(send_node& node, attempt_mode mode, wait_node*& woken) noexcept
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, attempt_mode mode,
+                                                wait_node*& woken) noexcept
     {
-        if (mode == attempt_mode::only_try && seems_full())
+        if (is_case(node, mode)) [[unlikely]]
         {
-            return false; // another attempt follows, which does not go by the looks
+            return send_case(node, mode, woken);
         }
-        lock_guard held(lock_);
-        if (node.status == wait_status::cancelled)
-        {
-            return true;
-        }
-        const auto outcome = offer(*node.source, as_case(node), woken);
-        if (outcome == channel_transfer::would_wait)
-        {
-            if (mode == attempt_mode::or_wait)
-            {
-                senders_.push_back(node);
-            }
-            return false;
-        }
-        note_outcome<Atomics>(node, outcome);
-        return true;
+        return send(node, nullptr, mode, woken);
     }
 
     [[nodiscard]] channel_transfer try_send(T& value) noexcept
@@ -131,7 +118,7 @@ public:
         }
     }
 
-    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode) noexcept
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, attempt_mode mode) noexcept
     {
         typename Store::leftover left;
         wait_node* woken = nullptr;
@@ -140,29 +127,15 @@ public:
         return decided;
     }
 
-    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode, wait_node*& woken,
-                               typename Store::leftover& left) noexcept
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, attempt_mode mode,
+                                                   wait_node*& woken,
+                                                   typename Store::leftover& left) noexcept
     {
-        if (mode == attempt_mode::only_try && count() == 0)
+        if (is_case(node, mode)) [[unlikely]]
         {
-            return false; // as above
+            return receive_case(node, mode, woken, left);
         }
-        lock_guard held(lock_);
-        if (node.status == wait_status::cancelled)
-        {
-            return true;
-        }
-        const auto outcome = take(node.value, as_case(node), woken, left);
-        if (outcome == channel_transfer::would_wait)
-        {
-            if (mode == attempt_mode::or_wait)
-            {
-                receivers_.push_back(node);
-            }
-            return false;
-        }
-        note_outcome<Atomics>(node, outcome);
-        return true;
+        return receive(node, nullptr, mode, woken, left);
     }
 
     [[nodiscard]] channel_transfer try_receive(std::optional<T>& value) noexcept
@@ -264,6 +237,72 @@ public:
     }
 
 private:
+    // Apart, so that plain attempts stay short.
+    [[nodiscard, gnu::noinline]] bool send_case(send_node& node, attempt_mode mode,
+                                                wait_node*& woken) noexcept
+    {
+        return send(node, &node, mode, woken);
+    }
+
+    [[nodiscard, gnu::noinline]] bool receive_case(receive_node& node, attempt_mode mode,
+                                                   wait_node*& woken,
+                                                   typename Store::leftover& left) noexcept
+    {
+        return receive(node, &node, mode, woken, left);
+    }
+
+    /// `own` is the node if it is a case of a select, here and below.
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, wait_node* own, attempt_mode mode,
+                                                wait_node*& woken) noexcept
+    {
+        if (mode != attempt_mode::or_wait && seems_full())
+        {
+            return false; // another attempt follows, which does not go by the looks
+        }
+        lock_guard held(lock_);
+        if (mode == attempt_mode::or_wait && node.status == wait_status::cancelled)
+        {
+            return true;
+        }
+        const auto outcome = offer(*node.source, own, woken);
+        if (outcome == channel_transfer::would_wait)
+        {
+            if (mode == attempt_mode::or_wait)
+            {
+                senders_.push_back(node);
+            }
+            return false;
+        }
+        note_outcome<Atomics>(node, outcome);
+        return true;
+    }
+
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, wait_node* own,
+                                                   attempt_mode mode, wait_node*& woken,
+                                                   typename Store::leftover& left) noexcept
+    {
+        if (mode != attempt_mode::or_wait && count() == 0)
+        {
+            return false; // as above
+        }
+        lock_guard held(lock_);
+        if (mode == attempt_mode::or_wait && node.status == wait_status::cancelled)
+        {
+            return true;
+        }
+        const auto outcome = take(node.value, own, woken, left);
+        if (outcome == channel_transfer::would_wait)
+        {
+            if (mode == attempt_mode::or_wait)
+            {
+                receivers_.push_back(node);
+            }
+            return false;
+        }
+        note_outcome<Atomics>(node, outcome);
+        return true;
+    }
+
     static void wake(wait_node* woken) noexcept
     {
         if (woken != nullptr)
@@ -272,7 +311,7 @@ private:
         }
     }
 
-    /// Lock held. `own` is the sender if it is a case of a select.
+    /// Lock held.
     [[nodiscard, gnu::always_inline]] channel_transfer offer(T& value, wait_node* own,
                                                              wait_node*& woken) noexcept
     {
@@ -306,7 +345,7 @@ private:
         return channel_transfer::done;
     }
 
-    /// Lock held. `own` is the receiver if it is a case of a select.
+    /// Lock held.
     [[nodiscard, gnu::always_inline]] channel_transfer take(std::optional<T>& value, wait_node* own,
                                                             wait_node*& woken,
                                                             typename Store::leftover& left) noexcept
@@ -334,8 +373,9 @@ private:
     }
 
     /// Lock held, nothing is stored. Somebody can wait to send only if there is no capacity.
-    [[nodiscard]] channel_transfer take_from_frame(std::optional<T>& value, wait_node* own,
-                                                   wait_node*& woken) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer take_from_frame(std::optional<T>& value,
+                                                                       wait_node* own,
+                                                                       wait_node*& woken) noexcept
     {
         if (!senders_.empty())
         {

@@ -21,7 +21,7 @@ namespace blitzio::detail
 // First come, first served: while somebody waits the word is not `unlocked` (I1, I2), so nobody
 // gets past; a release that finds the waited bit gives the lock to the head of the queue.
 // A case of a select takes the lock, or enters the queue, while it holds its choice: until it is
-// known which, nobody decides for another case. It never takes the lock in passing (only_try).
+// known which, nobody decides for another case. It never takes the lock in passing (try_case).
 // No wake-up is lost: a waiter enters the queue after it has set the waited bit on a word with the
 // held bit, in one step; the holder cannot free that word any more, and comes to the queue.
 // Nobody touches a lock that may be gone: what frees the lock is a compare-exchange outside of
@@ -53,16 +53,18 @@ public:
     /// The meaning of the result is that of wait_operation's attempt().
     [[nodiscard]] bool acquire_or_enqueue(wait_node& node, attempt_mode mode) noexcept
     {
-        if (mode == attempt_mode::only_try)
+        switch (mode)
         {
-            if (node.case_number != 0 || !try_acquire())
-            {
-                return false;
-            }
-            node.status = wait_status::granted;
-            return true;
+        case attempt_mode::only_try: break;
+        case attempt_mode::try_case: return false;
+        case attempt_mode::or_wait: return enter(node);
         }
-        return enter(node);
+        if (!try_acquire())
+        {
+            return false;
+        }
+        node.status = wait_status::granted;
+        return true;
     }
 
     /// For a stop request; as withdraw_node().
@@ -105,18 +107,19 @@ private:
     static constexpr std::uint8_t held = 1;
     static constexpr std::uint8_t waited_bit = 2;
 
-    // Apart, so that what comes before becomes part of the coroutine.
-    [[nodiscard, gnu::noinline]] bool enter(wait_node& node) noexcept
+    [[nodiscard, gnu::always_inline]] bool enter(wait_node& node) noexcept
     {
         spin_guard inside(queue_lock_);
         if (node.status == wait_status::cancelled)
         {
             return true;
         }
-        if (node.case_number == 0) [[likely]]
-        {
-            return take_or_push(node);
-        }
+        return node.case_number == 0 ? take_or_push(node) : take_or_push_case(node);
+    }
+
+    /// queue_lock_ held. As take_or_push().
+    [[nodiscard, gnu::noinline]] bool take_or_push_case(wait_node& node) noexcept
+    {
         auto& shared = choice_of<Atomics>(node);
         if (!shared.hold())
         {
@@ -143,7 +146,7 @@ private:
             wait_node* const first = waiting_.front();
             if (first != nullptr && first->case_number == 0) [[likely]]
             {
-                waiting_.remove(*first, wait_status::granted);
+                waiting_.remove_front(wait_status::granted);
                 note_removal();
                 first->following = nullptr;
                 return first;

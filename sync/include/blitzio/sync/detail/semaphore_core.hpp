@@ -52,6 +52,47 @@ public:
     /// The meaning of the result is that of wait_operation's attempt().
     [[nodiscard]] bool acquire_or_enqueue(permit_node& wanting, attempt_mode mode) noexcept
     {
+        if (mode != attempt_mode::only_try)
+        {
+            return enter(wanting, mode);
+        }
+        if (!try_acquire(wanting.wanted))
+        {
+            return false;
+        }
+        wanting.status = wait_status::granted;
+        return true;
+    }
+
+    /// For a stop request; as withdraw_node(). The caller wakes those in `granted`.
+    [[nodiscard]] bool withdraw(permit_node& wanting, wake_list& granted) noexcept
+    {
+        spin_guard held(lock_);
+        const bool was_waiting = withdraw_node(waiting_, wanting);
+        // It may have been the one that wanted too much for those behind it.
+        grant(granted);
+        return was_waiting;
+    }
+
+    /// The caller wakes the chain that it gets, which may be null; see wake_list.
+    [[nodiscard]] wait_node* release(std::size_t count) noexcept
+    {
+        spin_guard held(lock_);
+        BLITZIO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - available_);
+        available_ += count;
+        return waiting_.empty() ? nullptr : grant_waiting();
+    }
+
+    [[nodiscard]] std::size_t available() const noexcept
+    {
+        spin_guard held(lock_);
+        return available_;
+    }
+
+private:
+    // Apart, so that what comes before becomes part of the coroutine.
+    [[nodiscard, gnu::noinline]] bool enter(permit_node& wanting, attempt_mode mode) noexcept
+    {
         spin_guard held(lock_);
         if (wanting.status == wait_status::cancelled)
         {
@@ -72,35 +113,18 @@ public:
         return false;
     }
 
-    /// For a stop request; as withdraw_node(). The caller wakes those in `granted`, here and below.
-    [[nodiscard]] bool withdraw(permit_node& wanting, wake_list& granted) noexcept
-    {
-        spin_guard held(lock_);
-        const bool was_waiting = withdraw_node(waiting_, wanting);
-        // It may have been the one that wanted too much for those behind it.
-        grant(granted);
-        return was_waiting;
-    }
-
-    void release(std::size_t count, wake_list& granted) noexcept
-    {
-        spin_guard held(lock_);
-        BLITZIO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - available_);
-        available_ += count;
-        grant(granted);
-    }
-
-    [[nodiscard]] std::size_t available() const noexcept
-    {
-        spin_guard held(lock_);
-        return available_;
-    }
-
-private:
     /// Lock held.
     [[nodiscard]] bool may_take(std::size_t count) const noexcept
     {
         return waiting_.empty() && available_ >= count;
+    }
+
+    /// Lock held. Apart, so that a release nobody waits for stays short.
+    [[nodiscard, gnu::noinline]] wait_node* grant_waiting() noexcept
+    {
+        wake_list granted;
+        grant(granted);
+        return granted.chain();
     }
 
     /// Lock held.

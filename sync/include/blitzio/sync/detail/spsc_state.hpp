@@ -65,8 +65,8 @@ public:
 
     /// `woken` is set when a waiting receiver got the value, or its select has chosen another case;
     /// the caller wakes it. `own` is the sender if it is a case of a select.
-    [[nodiscard]] channel_transfer try_send(T& value, receive_node*& woken,
-                                            wait_node* own = nullptr) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer try_send(T& value, receive_node*& woken,
+                                                                wait_node* own = nullptr) noexcept
     {
         // Who finds a receiver asleep need not go through the ring, which is empty then.
         // A case of a select has to: it must know that there is room before it is claimed.
@@ -107,8 +107,8 @@ public:
     }
 
     /// As try_send().
-    [[nodiscard]] channel_transfer try_receive(std::optional<T>& value, send_node*& woken,
-                                               wait_node* own = nullptr) noexcept
+    [[nodiscard, gnu::always_inline]] channel_transfer try_receive(
+        std::optional<T>& value, send_node*& woken, wait_node* own = nullptr) noexcept
     {
         if (receiver_.position == receiver_.other)
         {
@@ -141,53 +141,24 @@ public:
     }
 
     /// The meaning of the result is that of wait_operation's attempt(). `woken` as above.
-    [[nodiscard]] bool send(send_node& node, attempt_mode mode, receive_node*& woken) noexcept
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, attempt_mode mode,
+                                                receive_node*& woken) noexcept
     {
-        for (;;)
+        if (is_case(node, mode)) [[unlikely]]
         {
-            const auto outcome = try_send(*node.source, woken, as_case(node));
-            if (outcome != channel_transfer::would_wait)
-            {
-                note_outcome<Atomics>(node, outcome);
-                return true;
-            }
-            if (mode == attempt_mode::only_try)
-            {
-                return false;
-            }
-            sender_.waiter = &node;
-            node.status = wait_status::queued;
-            const auto parked = head_.park(sender_.other);
-            if (parked != park_result::moved)
-            {
-                return note_parking(node, parked);
-            }
+            return send_case(node, mode, woken);
         }
+        return send(node, nullptr, mode, woken);
     }
 
-    [[nodiscard]] bool receive(receive_node& node, attempt_mode mode, send_node*& woken) noexcept
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, attempt_mode mode,
+                                                   send_node*& woken) noexcept
     {
-        for (;;)
+        if (is_case(node, mode)) [[unlikely]]
         {
-            const auto outcome = try_receive(node.value, woken, as_case(node));
-            if (outcome != channel_transfer::would_wait)
-            {
-                note_outcome<Atomics>(node, outcome);
-                return true;
-            }
-            if (mode == attempt_mode::only_try)
-            {
-                return false;
-            }
-            receiver_.waiter = &node;
-            node.status = wait_status::queued;
-            const auto parked = tail_.park(receiver_.other);
-            // Closed: perhaps with a last value that came before, which the next round finds.
-            if (parked == park_result::parked || parked == park_result::withdrawn)
-            {
-                return note_parking(node, parked);
-            }
+            return receive_case(node, mode, woken);
         }
+        return receive(node, nullptr, mode, woken);
     }
 
     /// For a stop request; as withdraw_node().
@@ -260,6 +231,71 @@ private:
             slot = slot + 1 == capacity ? 0 : slot + 1;
         }
     };
+
+    // Apart, so that plain attempts stay short.
+    [[nodiscard, gnu::noinline]] bool send_case(send_node& node, attempt_mode mode,
+                                                receive_node*& woken) noexcept
+    {
+        return send(node, &node, mode, woken);
+    }
+
+    [[nodiscard, gnu::noinline]] bool receive_case(receive_node& node, attempt_mode mode,
+                                                   send_node*& woken) noexcept
+    {
+        return receive(node, &node, mode, woken);
+    }
+
+    /// `own` is the node if it is a case of a select.
+    [[nodiscard, gnu::always_inline]] bool send(send_node& node, wait_node* own, attempt_mode mode,
+                                                receive_node*& woken) noexcept
+    {
+        for (;;)
+        {
+            const auto outcome = try_send(*node.source, woken, own);
+            if (outcome != channel_transfer::would_wait)
+            {
+                note_outcome<Atomics>(node, outcome);
+                return true;
+            }
+            if (mode != attempt_mode::or_wait)
+            {
+                return false;
+            }
+            sender_.waiter = &node;
+            node.status = wait_status::queued;
+            const auto parked = head_.park(sender_.other);
+            if (parked != park_result::moved)
+            {
+                return note_parking(node, parked);
+            }
+        }
+    }
+
+    [[nodiscard, gnu::always_inline]] bool receive(receive_node& node, wait_node* own,
+                                                   attempt_mode mode, send_node*& woken) noexcept
+    {
+        for (;;)
+        {
+            const auto outcome = try_receive(node.value, woken, own);
+            if (outcome != channel_transfer::would_wait)
+            {
+                note_outcome<Atomics>(node, outcome);
+                return true;
+            }
+            if (mode != attempt_mode::or_wait)
+            {
+                return false;
+            }
+            receiver_.waiter = &node;
+            node.status = wait_status::queued;
+            const auto parked = tail_.park(receiver_.other);
+            // Closed: perhaps with a last value that came before, which the next round finds.
+            if (parked == park_result::parked || parked == park_result::withdrawn)
+            {
+                return note_parking(node, parked);
+            }
+        }
+    }
 
     [[nodiscard]] static bool claim_own(const wait_node* own) noexcept
     {

@@ -19,8 +19,9 @@ namespace blitzio::detail
 /// Whether an attempt that cannot be granted at once may enter the queue.
 enum class attempt_mode : std::uint8_t
 {
-    only_try,
-    or_wait,
+    only_try, // not yet; the wait is no case of a select, and no stop request can have met it
+    try_case, // not yet; the wait is a case
+    or_wait,  // it may be a case
 };
 
 /// `Derived` has
@@ -52,12 +53,16 @@ class wait_operation : public awaitable_base<Derived>, protected Node
 public:
     /// Short, so that it becomes part of the coroutine: most attempts end here, with a decision and
     /// without paying for a stop callback.
-    [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
+    [[nodiscard, gnu::always_inline]] bool start(const task_env& env, waiter who) noexcept
     {
         if (env.stop.stop_requested())
         {
             this->status = wait_status::cancelled;
             return false;
+        }
+        if (this->case_number != 0) [[unlikely]]
+        {
+            return start_case(env, who);
         }
         if (derived().attempt(attempt_mode::only_try))
         {
@@ -128,6 +133,16 @@ private:
     [[nodiscard]] Derived& derived() noexcept
     {
         return static_cast<Derived&>(*this);
+    }
+
+    /// Apart, so that plain waits do not carry what only selects need.
+    [[gnu::noinline]] bool start_case(const task_env& env, waiter who) noexcept
+    {
+        if (derived().attempt(attempt_mode::try_case))
+        {
+            return !derived().goes_on() && give_way(env, who);
+        }
+        return start_waiting(env, who);
     }
 
     [[gnu::noinline]] bool start_waiting(const task_env& env, waiter who) noexcept

@@ -131,15 +131,21 @@ public:
         removed.status = why;
     }
 
-    /// Takes out the one that waits longest; null when nobody waits.
+    /// As remove(), for the one that waits longest. The queue is not empty.
+    wait_node& remove_front(wait_status why) noexcept
+    {
+        wait_node& first = *head_;
+        BLITZIO_ASSERT(first.status == wait_status::queued && first.previous == nullptr);
+        head_ = first.following;
+        (head_ == nullptr ? tail_ : head_->previous) = nullptr;
+        first.status = why;
+        return first;
+    }
+
+    /// The same, or null when nobody waits.
     [[nodiscard]] wait_node* pop_front(wait_status why) noexcept
     {
-        wait_node* const first = head_;
-        if (first != nullptr)
-        {
-            remove(*first, why);
-        }
-        return first;
+        return empty() ? nullptr : &remove_front(why);
     }
 
 private:
@@ -193,7 +199,7 @@ public:
     /// The one that waits longest and can still be granted; null when nobody can. It is taken out
     /// and added, as are those before it whose select has chosen another case.
     template <class Atomics = std_atomics>
-    [[nodiscard]] wait_node* grant_front(wait_queue& from) noexcept
+    [[nodiscard, gnu::always_inline]] wait_node* grant_front(wait_queue& from) noexcept
     {
         while (wait_node* const first = from.front())
         {
@@ -205,12 +211,14 @@ public:
         return nullptr;
     }
 
-    /// Takes `first` out and adds it. False: its select has chosen another case, it gets nothing.
+    /// Takes `first`, the one that waits longest, out and adds it. False: its select has chosen
+    /// another case, it gets nothing.
     template <class Atomics = std_atomics>
-    [[nodiscard]] bool grant_if_chosen(wait_queue& from, wait_node& first) noexcept
+    [[nodiscard, gnu::always_inline]] bool grant_if_chosen(wait_queue& from,
+                                                           wait_node& first) noexcept
     {
         const bool chosen = claim_case<Atomics>(first);
-        from.remove(first, chosen ? wait_status::granted : wait_status::cancelled);
+        from.remove_front(chosen ? wait_status::granted : wait_status::cancelled);
         add(first);
         return chosen;
     }
