@@ -4,6 +4,7 @@
 #pragma once
 
 #include <blitzio/io/detail/linked_stop.hpp>
+#include <blitzio/io/detail/placement.hpp>
 #include <blitzio/io/detail/spawn_cell.hpp>
 #include <blitzio/io/spawn_options.hpp>
 
