@@ -55,18 +55,18 @@ bool says_cancelled(const std::exception_ptr& error)
 
 std::string place_of(const task_env& env)
 {
-    std::string text = env.spawned_at.file_name();
+    std::string text = env.spawned_at().file_name();
     if (text.empty())
     {
         text = "unknown place";
     }
     else
     {
-        text += ':' + std::to_string(env.spawned_at.line());
+        text += ':' + std::to_string(env.spawned_at().line());
     }
-    if (env.name != nullptr && *env.name != '\0')
+    if (*env.name() != '\0')
     {
-        text += " (" + std::string(env.name) + ')';
+        text += " (" + std::string(env.name()) + ')';
     }
     return text;
 }

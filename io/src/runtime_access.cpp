@@ -28,9 +28,9 @@ namespace blitzio::detail
 
 void schedule_in(const task_env& env, runnable& item) noexcept
 {
-    if (env.home != nullptr) [[unlikely]]
+    if (env.home() != nullptr) [[unlikely]]
     {
-        env.runtime->start_placed(*env.home, item);
+        env.runtime->start_placed(*env.home(), item);
     }
     else
     {
@@ -40,7 +40,7 @@ void schedule_in(const task_env& env, runnable& item) noexcept
 
 std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept
 {
-    const placement& place = *env.home;
+    const placement& place = *env.home();
     // What low priority waits for has come in the order of the others: now it lets them go first.
     if (place.priority != task_priority::low &&
         (place.bound == nullptr || current_worker() == place.bound))
@@ -53,7 +53,7 @@ std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept
 
 void come_home_last(const task_env& env, waiter who) noexcept
 {
-    env.runtime->post_placed(*env.home, who);
+    env.runtime->post_placed(*env.home(), who);
 }
 
 [[gnu::noinline]] void schedule_last(runtime_core& runtime, runnable& item) noexcept
@@ -161,14 +161,15 @@ void launch(runtime_core& runtime, live_task& cell) noexcept
     runtime.launch(cell); // a jump
 }
 
-[[gnu::noinline]] void launch_child(runtime_core&, known_task& cell) noexcept
+[[gnu::noinline]] void launch_child(known_task& cell) noexcept
 {
     cell.env.awaiting.enable(await_note::phase::not_registered);
+    cell.links.set(live_links::no_list, nullptr);
     worker& here = *worker_here();
     here.own_stats().tasks_spawned.add();
-    if (cell.env.home != nullptr) [[unlikely]]
+    if (cell.env.home() != nullptr) [[unlikely]]
     {
-        cell.env.runtime->start_placed(*cell.env.home, cell);
+        cell.env.runtime->start_placed(*cell.env.home(), cell);
         return;
     }
     here.schedule_next(cell);

@@ -350,34 +350,40 @@ bool runtime_core::has_visible_work() const noexcept
 [[gnu::noinline]] void runtime_core::launch(live_task& cell) noexcept
 {
     worker* const here = worker_here();
-    const bool is_home = here != nullptr && &here->core() == this;
     cell.env.awaiting.enable(await_note::phase::begun);
-    if (is_home)
+    if (here == nullptr || &here->core() != this) [[unlikely]]
     {
-        here->own_stats().tasks_spawned.add();
+        launch_from_outside(cell);
+        return;
     }
-    else
+    here->own_stats().tasks_spawned.add();
+    here->tasks().add(cell);
+    if (ending_.load(std::memory_order_relaxed)) [[unlikely]]
     {
-        spawned_outside_.fetch_add(1, std::memory_order_relaxed);
+        cell.stop.request_stop(stop_reason::shutdown);
     }
-    live_tasks& list = is_home ? here->tasks() : outside_tasks_;
-    list.add(cell);
+    if (const placement* const home = cell.env.home(); home != nullptr) [[unlikely]]
+    {
+        start_placed(*home, cell);
+        return;
+    }
+    here->schedule_next(cell);
+}
+
+[[gnu::noinline]] void runtime_core::launch_from_outside(live_task& cell) noexcept
+{
+    spawned_outside_.fetch_add(1, std::memory_order_relaxed);
+    outside_tasks_.add(cell);
     if (ending_.load(std::memory_order_relaxed))
     {
         cell.stop.request_stop(stop_reason::shutdown);
     }
-    if (cell.env.home != nullptr) [[unlikely]]
+    if (const placement* const home = cell.env.home(); home != nullptr)
     {
-        start_placed(*cell.env.home, cell);
+        start_placed(*home, cell);
+        return;
     }
-    else if (is_home)
-    {
-        here->schedule_next(cell);
-    }
-    else
-    {
-        inject(cell);
-    }
+    inject(cell);
 }
 
 void runtime_core::register_child(known_task& cell) noexcept
@@ -387,10 +393,11 @@ void runtime_core::register_child(known_task& cell) noexcept
 
 [[gnu::noinline]] void runtime_core::remove_child(known_task& cell) noexcept
 {
-    worker_here()->own_stats().tasks_finished.add();
-    if (cell.registry != nullptr)
+    worker& here = *worker_here();
+    here.own_stats().tasks_finished.add();
+    if (const unsigned number = cell.links.list(); number != live_links::no_list)
     {
-        cell.registry->remove(cell);
+        here.core().list_with(number, here).remove(cell);
     }
 }
 
@@ -398,8 +405,18 @@ void runtime_core::register_child(known_task& cell) noexcept
 {
     worker* const here = worker_here();
     here->own_stats().tasks_finished.add();
-    cell.registry->remove(cell);
+    list_with(cell.links.list(), *here).remove(cell);
     return here->is_nested_run(cell);
+}
+
+live_tasks& runtime_core::list_with(unsigned number, worker& here) noexcept
+{
+    // Most tasks end where they were spawned.
+    if (number == here.tasks().number()) [[likely]]
+    {
+        return here.tasks();
+    }
+    return number == outside_list ? outside_tasks_ : workers_[number - list_number(0)]->tasks();
 }
 
 std::size_t runtime_core::live_task_count() const noexcept

@@ -141,6 +141,12 @@ public:
     {
         return watch_;
     }
+    /// Numbers of the lists of live tasks.
+    static constexpr unsigned outside_list = live_links::no_list + 1;
+    [[nodiscard]] static constexpr unsigned list_number(unsigned worker_index) noexcept
+    {
+        return outside_list + 1 + worker_index;
+    }
     /// Waits until no spawned task is left. Never on a worker.
     void wait_until_idle();
     /// Asks all tasks to stop, those to come as well. Any thread.
@@ -223,7 +229,10 @@ private:
     void stop_tasks() noexcept;
     /// True: no task is left; false: the clock shows `deadline`.
     [[nodiscard]] bool wait_until_idle_or(std::chrono::nanoseconds deadline);
+    void launch_from_outside(live_task& cell) noexcept;
     [[nodiscard]] std::string name_live_tasks() const;
+    /// `here`: the calling worker, where it is looked for first.
+    [[nodiscard]] live_tasks& list_with(unsigned number, worker& here) noexcept;
     [[nodiscard]] std::string describe_sizes() const;
     [[nodiscard]] std::string describe_surroundings() const;
 
@@ -263,7 +272,7 @@ private:
     std::atomic<std::uint32_t> external_work_{0};
     std::atomic<std::uint64_t> spawned_outside_{0};
     /// Those that were spawned by other threads than the workers.
-    live_tasks outside_tasks_{watch_};
+    live_tasks outside_tasks_{watch_, outside_list};
 };
 
 } // namespace blitzio::detail

@@ -20,13 +20,15 @@ bool timeout_base::begin(const task_env& env, waiter who) noexcept
         // No bound that anybody means is so far away that the sum does not fit.
         expiry = bound_ < no_deadline - current ? current + bound_ : no_deadline;
     }
-    if (expiry >= env.deadline)
+    if (expiry >= env.deadline())
     {
         // The stop that comes with the earlier deadline arrives through the link.
         holders_.store(2, std::memory_order_relaxed);
         return true;
     }
-    child_env_.deadline = expiry;
+    child_details_ = env.details();
+    child_details_.deadline = expiry;
+    child_env_.origin = task_origin(child_details_);
     timer_.owner = this;
     timer_.run = &on_timer;
     holders_.store(3, std::memory_order_relaxed);

@@ -90,7 +90,7 @@ std::coroutine_handle<> condition_variable::wait_operation::lock_again(void* con
         return self.on_complete_();
     }
     // No stop token: whoever waited has to have the lock in any case.
-    const task_env uncancelled{self.runtime_, {}, "", {}};
+    const task_env uncancelled{.runtime = self.runtime_};
     const detail::waiter who = self.on_complete_;
     if (self.locking_.start(uncancelled, who))
     {

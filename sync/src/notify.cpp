@@ -18,7 +18,7 @@ void notify::notify_one() noexcept
         if (told->case_number == 0) [[likely]]
         {
             waiting_.remove_front(detail::wait_status::granted);
-            told->following = nullptr;
+            told->next = nullptr;
         }
         else
         {

@@ -157,7 +157,7 @@ TEST_CASE("a task that was told to stop does not lock")
     sync::mutex lock;
     stop_source source;
     source.request_stop();
-    const task_env env{&rt.core(), source.get_token(), "stopped", {}};
+    const task_env env{&rt.core(), source.get_token()};
     auto operation = lock.lock();
     REQUIRE_FALSE(operation.start(env, {}));
     const auto outcome = operation.await_resume();

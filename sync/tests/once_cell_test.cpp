@@ -182,7 +182,7 @@ TEST_CASE("a value that is there is given even after a stop request")
     REQUIRE(cell.set(3));
     stop_source source;
     source.request_stop();
-    const task_env env{&rt.core(), source.get_token(), "stopped", {}};
+    const task_env env{&rt.core(), source.get_token()};
     auto operation = cell.get_or_init([]() -> task<int> { co_return 4; });
     REQUIRE_FALSE(operation.start(env, {}));
     REQUIRE(**operation.await_resume() == 3);

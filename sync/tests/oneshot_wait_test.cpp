@@ -55,7 +55,7 @@ outcome take_steps(std::string_view steps)
         auto rt = simulated(1, 1);
         detail::oneshot_state<> hand_off;
         stop_source stop;
-        const task_env env{&rt.core(), stop.get_token(), "waiting", {}};
+        const task_env env{&rt.core(), stop.get_token()};
         open_wait wait;
         const detail::waiter count{[](void* counter) noexcept -> std::coroutine_handle<> {
                                        static_cast<std::atomic<unsigned>*>(counter)->fetch_add(1);

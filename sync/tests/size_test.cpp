@@ -46,8 +46,8 @@ TEST_CASE("locks are small, and a wait is a part of the frame", "[size]")
     CHECK(sizeof(sync::event) <= 24);
     CHECK(sizeof(sync::notify) <= 24);
     CHECK(sizeof(sync::semaphore) <= 32);
-    CHECK(sizeof(detail::wait_node) <= 64); // that it may be a case of a select costs nothing
-    CHECK(sizeof(sync::mutex::lock_operation) <= 120);
+    CHECK(sizeof(detail::wait_node) <= 56); // that it may be a case of a select costs nothing
+    CHECK(sizeof(sync::mutex::lock_operation) <= 104);
     using receiving = decltype(std::declval<sync::channel_receiver<std::uint64_t>&>().receive());
-    CHECK(sizeof(receiving) <= 136);
+    CHECK(sizeof(receiving) <= 120);
 }

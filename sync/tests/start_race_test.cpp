@@ -154,7 +154,7 @@ void start_against(runtime& rt, Make make, Interfere interfere, Check check)
     {
         stop_source stop;
         source = &stop;
-        const task_env env{&rt.core(), stop.get_token(), "starting", {}};
+        const task_env env{&rt.core(), stop.get_token()};
         auto operation = make(round);
         continuation continued;
         line.cross(2 * round);
@@ -179,7 +179,7 @@ TEST_CASE("a stop request in the middle of start is not lost")
 {
     auto rt = threaded(1);
     stop_source source;
-    const task_env env{&rt.core(), source.get_token(), "stopped", {}};
+    const task_env env{&rt.core(), source.get_token()};
     stopped_while_starting operation(source);
     continuation continued;
     if (operation.start(env, continued.as_waiter()))

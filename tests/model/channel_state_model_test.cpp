@@ -87,7 +87,7 @@ void wake(wait_node* first)
 {
     while (first != nullptr)
     {
-        wait_node* const following = first->following;
+        wait_node* const following = first->following();
         first->run(first);
         first = following;
     }

@@ -79,7 +79,7 @@ struct fixture
     {
         for (wait_node* told = core.release(); told != nullptr;)
         {
-            wait_node* const following = told->following;
+            wait_node* const following = told->following();
             static_cast<contender*>(told)->place.wake();
             told = following;
         }

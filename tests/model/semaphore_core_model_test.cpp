@@ -51,7 +51,7 @@ struct fixture
     {
         for (wait_node* node = chain; node != nullptr;)
         {
-            wait_node* const following = node->following;
+            wait_node* const following = node->following();
             static_cast<acquiring*>(node)->place.wake();
             node = following;
         }

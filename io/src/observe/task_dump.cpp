@@ -103,10 +103,11 @@ task_report report_of(const known_task& task, std::chrono::nanoseconds now)
 {
     const task_env& env = task.env;
     task_report report;
-    report.name = env.name != nullptr ? env.name : "";
-    report.spawned_at = place(env.spawned_at.file_name(), env.spawned_at.line());
+    report.name = env.name();
+    const auto spawned_at = env.spawned_at();
+    report.spawned_at = place(spawned_at.file_name(), spawned_at.line());
     report.stop = env.stop.reason();
-    const auto note = env.awaiting.read();
+    const auto note = env.awaiting.read(env);
     report.has_awaited = note.has_awaited;
     if (note.has_awaited)
     {

@@ -23,22 +23,35 @@ public:
     std::mutex mutex;
     std::condition_variable changed;
     std::atomic<unsigned> watchers{0};
+
+    [[gnu::noinline, gnu::cold]] void notify() noexcept
+    {
+        const std::lock_guard lock(mutex);
+        changed.notify_all();
+    }
 };
 
 class live_tasks
 {
 public:
-    explicit live_tasks(live_tasks_watch& watch) noexcept : watch_(watch) {}
+    /// `number` tells the lists of a runtime apart; not live_links::no_list.
+    live_tasks(live_tasks_watch& watch, unsigned number) noexcept : watch_(watch), number_(number)
+    {
+    }
+
+    [[nodiscard]] unsigned number() const noexcept
+    {
+        return number_;
+    }
 
     void add(known_task& added) noexcept
     {
-        added.registry = this;
-        added.registry_previous = nullptr;
+        added.links.previous = nullptr;
         const std::lock_guard lock(mutex_);
-        added.registry_following = first_;
+        added.links.set(number_, first_);
         if (first_ != nullptr)
         {
-            first_->registry_previous = &added;
+            first_->links.previous = &added;
         }
         first_ = &added;
         ++size_;
@@ -48,20 +61,27 @@ public:
     {
         {
             const std::lock_guard lock(mutex_);
-            (removed.registry_previous != nullptr ? removed.registry_previous->registry_following
-                                                  : first_) = removed.registry_following;
-            if (removed.registry_following != nullptr)
+            known_task* const previous = removed.links.previous;
+            known_task* const following = removed.links.following();
+            if (previous != nullptr)
             {
-                removed.registry_following->registry_previous = removed.registry_previous;
+                previous->links.set(number_, following);
+            }
+            else
+            {
+                first_ = following;
+            }
+            if (following != nullptr)
+            {
+                following->links.previous = previous;
             }
             --size_;
         }
         // A watcher counts itself in before it looks at the lists under their mutexes; if it looked
         // before this removal, the mutex has made its count visible here.
-        if (watch_.watchers.load(std::memory_order_relaxed) != 0)
+        if (watch_.watchers.load(std::memory_order_relaxed) != 0) [[unlikely]]
         {
-            const std::lock_guard lock(watch_.mutex);
-            watch_.changed.notify_all();
+            watch_.notify();
         }
     }
 
@@ -76,7 +96,7 @@ public:
     void for_each(Visit&& visit) const
     {
         const std::lock_guard lock(mutex_);
-        for (known_task* entry = first_; entry != nullptr; entry = entry->registry_following)
+        for (known_task* entry = first_; entry != nullptr; entry = entry->links.following())
         {
             visit(*entry);
         }
@@ -84,6 +104,7 @@ public:
 
 private:
     live_tasks_watch& watch_;
+    unsigned number_;
     mutable spin_lock mutex_;
     known_task* first_ = nullptr;
     std::size_t size_ = 0;

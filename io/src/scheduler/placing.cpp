@@ -10,8 +10,8 @@
 namespace blitzio::detail
 {
 
-const placement* find_placement(runtime_core& runtime, worker* bound,
-                                task_priority priority) noexcept
+[[gnu::noinline]] const placement* find_placement(runtime_core& runtime, worker* bound,
+                                                  task_priority priority) noexcept
 {
     return &runtime.find_placement(bound, priority);
 }

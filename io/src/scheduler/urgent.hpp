@@ -24,7 +24,7 @@ void return_urgent_call(runnable* item) noexcept;
 
 [[nodiscard]] inline bool has_high_priority(const task_env& env) noexcept
 {
-    return env.home != nullptr && env.home->priority == task_priority::high;
+    return env.home() != nullptr && env.home()->priority == task_priority::high;
 }
 
 } // namespace blitzio::detail

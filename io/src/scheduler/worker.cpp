@@ -31,7 +31,7 @@ worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, s
                std::size_t timers_max)
     : core_(core), index_(index), accompanied_(core.worker_count() > 1),
       shared_(accompanied_ && core.steals_work()), random_(seed), timers_(timers_max),
-      tasks_(core.watch()), driver_(std::move(io))
+      tasks_(core.watch(), runtime_core::list_number(index)), driver_(std::move(io))
 {
     for (const auto priority : {task_priority::normal, task_priority::high, task_priority::low})
     {

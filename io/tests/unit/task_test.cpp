@@ -313,7 +313,7 @@ TEST_CASE("a task knows its surroundings", "[task]")
         const blitzio::task_env* env = co_await blitzio::this_task::env();
         const auto stop = co_await blitzio::this_task::stop();
         co_return env->runtime == &runtime.core() && stop.stop_possible() &&
-            !stop.stop_requested() && std::string(env->name) == "asking";
+            !stop.stop_requested() && std::string(env->name()) == "asking";
     };
     auto handle = runtime.spawn(ask, {.name = "asking"});
     REQUIRE(runtime.block_on(std::move(handle)));

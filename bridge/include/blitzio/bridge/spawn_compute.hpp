@@ -188,7 +188,7 @@ public:
         outside_ = external_work(*env.runtime);
         if (env.stop.stop_possible())
         {
-            stop_.arm(env.stop, pass_on{state_, env.stop});
+            stop_.arm(env.stop, pass_on{state_});
         }
         // Last: once waiting, this may continue on another worker.
         return state_->hand_off.start_waiting();
@@ -224,11 +224,10 @@ private:
     struct pass_on
     {
         compute_state<T>* state;
-        stop_token from;
 
-        void operator()() const noexcept
+        void operator()(stop_reason reason) const noexcept
         {
-            state->stop.request_stop(from.reason());
+            state->stop.request_stop(reason);
         }
     };
     /// get() may be called and its operation never awaited: then it counts as dropped.

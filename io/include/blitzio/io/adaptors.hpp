@@ -458,7 +458,12 @@ public:
     {
         env_ = env;
         env_.stop = {};
-        env_.deadline = no_deadline;
+        if (env.deadline() != no_deadline)
+        {
+            details_ = env.details();
+            details_.deadline = no_deadline;
+            env_.origin = task_origin(details_);
+        }
         return this->start_child(operation_, env_, who);
     }
 
@@ -468,8 +473,9 @@ public:
     }
 
 private:
-    Operation operation_;
     task_env env_;
+    task_details details_;
+    Operation operation_;
 };
 
 } // namespace detail

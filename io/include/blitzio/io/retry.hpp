@@ -80,7 +80,7 @@ template <class Make, class IsWorth = retry_every_error>
         const double chance = static_cast<double>(detail::random_below(*env.runtime, steps)) /
                               static_cast<double>(steps);
         const auto delay = detail::retry_delay(options, failed, chance);
-        if (env.deadline != no_deadline && delay >= env.deadline - detail::now(*env.runtime))
+        if (env.deadline() != no_deadline && delay >= env.deadline() - detail::now(*env.runtime))
         {
             co_return outcome;
         }

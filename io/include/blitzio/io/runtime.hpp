@@ -215,7 +215,7 @@ private:
     T wait_for(join_handle<T> handle)
     {
         detail::blocking_waiter blocked;
-        const task_env env{core_.get(), {}, "block_on", {}};
+        const task_env env{.runtime = core_.get()};
         if (handle.start(env, blocked.as_waiter()))
         {
             blocked.wait(*core_);

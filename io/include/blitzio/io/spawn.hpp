@@ -32,7 +32,10 @@ public:
     {
         if (this != &other)
         {
-            drop();
+            if (cell_ != nullptr)
+            {
+                drop();
+            }
             cell_ = std::exchange(other.cell_, nullptr);
         }
         return *this;
@@ -40,7 +43,10 @@ public:
 
     ~join_handle()
     {
-        drop();
+        if (cell_ != nullptr)
+        {
+            drop();
+        }
     }
 
     /// False once the result was taken, and for a default-constructed handle.
@@ -70,19 +76,13 @@ public:
         {
             return false;
         }
-        cell_->joiner = who;
-        if (env.stop.stop_possible())
-        {
-            stop_.arm(env.stop, pass_on{cell_, env.stop});
-        }
-        // Last: once waiting, the result may arrive on another thread.
-        return cell_->hand_off.start_waiting();
+        return start_waiting(env, who);
     }
 
     T await_resume()
     {
         stop_.disarm();
-        auto outcome = std::move(cell_->outcome);
+        auto outcome = std::move(cell_->outcome());
         std::exchange(cell_, nullptr)->free();
         return outcome.take();
     }
@@ -91,34 +91,44 @@ private:
     struct pass_on
     {
         detail::join_cell<T>* cell;
-        stop_token from;
 
-        void operator()() const noexcept
+        void operator()(stop_reason reason) const noexcept
         {
-            cell->stop.request_stop(from.reason());
+            cell->stop.request_stop(reason);
         }
     };
 
-    void drop() noexcept
+    /// Apart, like drop(): the way of a task that has ended by the time somebody asks stays short.
+    [[nodiscard, gnu::noinline]] bool start_waiting(const task_env& env,
+                                                    detail::waiter who) noexcept
     {
-        if (cell_ == nullptr)
+        joiner_ = who;
+        cell_->joiner = &joiner_;
+        if (env.stop.stop_possible())
         {
-            return;
+            stop_.arm(env.stop, pass_on{cell_});
         }
+        // Last: once waiting, the result may arrive on another thread.
+        return cell_->hand_off.start_waiting();
+    }
+
+    [[gnu::noinline]] void drop() noexcept
+    {
         detail::join_cell<T>& cell = *std::exchange(cell_, nullptr);
         if (cell.hand_off.drop())
         {
             return; // its own end frees it
         }
         // Finished before the handle went away, and nobody has looked at the exception.
-        if (cell.outcome.has_exception())
+        if (cell.outcome().has_exception())
         {
-            detail::report_unobserved(cell.env, cell.outcome.exception());
+            detail::report_unobserved(cell.env, cell.outcome().exception());
         }
         cell.free();
     }
 
     detail::join_cell<T>* cell_ = nullptr;
+    detail::waiter joiner_;
     detail::stop_slot<pass_on> stop_;
 };
 
@@ -128,22 +138,30 @@ namespace detail
 /// `home`: the worker to which the task is bound, or null. `locals`: the task-local values that the
 /// task sees; `work` keeps them alive.
 template <class Work>
-[[nodiscard]] auto spawn_on(runtime_core& runtime, Work&& work, const spawn_options& options,
-                            std::source_location where, worker* home = nullptr,
-                            const local_binding* locals = nullptr)
+[[nodiscard, gnu::always_inline]] inline auto spawn_on(runtime_core& runtime, Work&& work,
+                                                       const spawn_options& options,
+                                                       std::source_location where,
+                                                       worker* home = nullptr,
+                                                       const local_binding* locals = nullptr)
 {
     using cell_type = spawn_cell<std::remove_cvref_t<Work>>;
-    auto* const cell = cell_type::create(std::forward<Work>(work));
-    cell->env = {&runtime,
-                 cell->stop.get_token(),
-                 options.name,
-                 where,
-                 no_deadline,
-                 locals,
-                 placement_of(runtime, home, options.priority)};
-    join_handle<typename cell_type::value_type> handle(cell);
+    cell_type* cell = nullptr;
+    if (options.is_ordinary() && home == nullptr && locals == nullptr) [[likely]]
+    {
+        cell = create_plain_cell<cell_type>(where, runtime, std::forward<Work>(work));
+    }
+    else
+    {
+        cell =
+            create_detailed_cell<cell_type>({.name = options.name,
+                                             .spawned_at = where,
+                                             .locals = locals,
+                                             .home = placement_of(runtime, home, options.priority)},
+                                            runtime, std::forward<Work>(work));
+    }
+    // The cell stays at least until the handle goes, even if the task ends before there is one.
     launch(runtime, *cell);
-    return handle;
+    return join_handle<typename cell_type::value_type>(cell);
 }
 
 } // namespace detail

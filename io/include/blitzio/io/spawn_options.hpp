@@ -29,6 +29,12 @@ struct spawn_options
     /// Of the task and of everything that it awaits in place (tasks, combinators), not of the tasks
     /// that it spawns: those say so themselves, `{.priority = co_await this_task::priority()}`.
     task_priority priority = task_priority::normal;
+
+    /// True when everything is as it is by default.
+    [[nodiscard]] constexpr bool is_ordinary() const noexcept
+    {
+        return *name == '\0' && priority == task_priority::normal;
+    }
 };
 
 } // namespace blitzio

@@ -357,7 +357,8 @@ class basic_stop_callback : private stop_callback_node<Atomics>
 {
     using node = stop_callback_node<Atomics>;
 
-    static_assert(std::is_invocable_v<Callback&>);
+    static constexpr bool wants_reason = std::is_invocable_v<Callback&, stop_reason>;
+    static_assert(wants_reason || std::is_invocable_v<Callback&>);
 
 public:
     using callback_type = Callback;
@@ -372,8 +373,9 @@ public:
         // Last, because the callback may run on another thread before this constructor returns.
         if (source_ != nullptr && !source_->register_callback(*this))
         {
+            const stop_reason reason = source_->reason();
             source_ = nullptr;
-            call();
+            call(reason);
         }
     }
 
@@ -391,13 +393,21 @@ public:
 private:
     static void invoke(node* self) noexcept
     {
-        static_cast<basic_stop_callback*>(self)->call();
+        auto* const called = static_cast<basic_stop_callback*>(self);
+        called->call(called->source_->reason());
     }
 
     // noexcept: nobody could receive the exception, so it ends the process where it was thrown.
-    void call() noexcept
+    void call([[maybe_unused]] stop_reason reason) noexcept
     {
-        std::forward<Callback>(callback_)();
+        if constexpr (wants_reason)
+        {
+            std::forward<Callback>(callback_)(reason);
+        }
+        else
+        {
+            std::forward<Callback>(callback_)();
+        }
     }
 
     basic_stop_source<Atomics>* source_;
@@ -415,7 +425,8 @@ class stop_source : public detail::basic_stop_source<detail::std_atomics>
 // default-constructed token never stops and costs a callback nothing.
 using stop_token = detail::basic_stop_token<detail::std_atomics>;
 
-// Runs `callback` once when a stop is requested, for as long as the object lives.
+// Runs `callback` once when a stop is requested, for as long as the object lives. It takes the
+// stop_reason, or nothing.
 //
 // The callback may run inside this constructor, before it returns. The destructor waits for a
 // callback that is running on another thread, and does not wait when it is called by the callback

@@ -8,7 +8,7 @@
 #include <blitzio/io/detail/runtime_access.hpp>
 
 #include <coroutine>
-#include <memory>
+#include <new>
 #include <utility>
 
 namespace blitzio
@@ -131,10 +131,10 @@ public:
         return outcome;
     }
 
-    /// The same into a slot that is empty.
-    void move_outcome(detail::outcome_slot<T>& into) noexcept
+    /// The same into memory for a slot.
+    void move_outcome_to(void* memory) noexcept
     {
-        std::construct_at(&into, std::move(coroutine_.promise().outcome()));
+        ::new (memory) detail::outcome_slot<T>(std::move(coroutine_.promise().outcome()));
         std::exchange(coroutine_, nullptr).destroy();
     }
 

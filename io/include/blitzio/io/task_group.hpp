@@ -143,34 +143,14 @@ public:
     using value_type = detail::spawn_value_t<Work>;
 
     template <class Source>
-    static child_cell* create(task_group& group, Source&& work, const spawn_options& options,
-                              std::source_location where)
+    child_cell(detail::task_origin origin, task_group& group, Source&& work) noexcept(
+        std::is_nothrow_constructible_v<detail::spawned_body<Work>, Source>)
+        : known_task(&first_run, *group.env_.runtime, group.env_.stop, origin), group_(group),
+          work_(std::forward<Source>(work))
     {
-        void* const memory = detail::allocate_frame(sizeof(child_cell));
-        try
-        {
-            return ::new (memory) child_cell(group, std::forward<Source>(work), options, where);
-        }
-        catch (...)
-        {
-            detail::deallocate_frame(memory, sizeof(child_cell));
-            throw;
-        }
     }
 
 private:
-    template <class Source>
-    child_cell(task_group& group, Source&& work, const spawn_options& options,
-               std::source_location where)
-        : group_(group), work_(std::forward<Source>(work))
-    {
-        env = group.env_;
-        env.name = options.name;
-        env.spawned_at = where;
-        env.home = detail::placement_below(*env.runtime, env.home, options.priority);
-        this->run = &first_run;
-    }
-
     static void first_run(detail::runnable* item) noexcept
     {
         auto& self = *static_cast<child_cell*>(item);
@@ -199,8 +179,7 @@ private:
     {
         task_group& group = group_;
         detail::remove_child(*this);
-        this->~child_cell();
-        detail::deallocate_frame(this, sizeof(child_cell));
+        detail::destroy_cell(this);
         return group.one_ended();
     }
 
@@ -220,9 +199,21 @@ template <class Work>
 void task_group::spawn(Work&& work, const spawn_options& options, std::source_location where)
 {
     using cell_type = child_cell<std::remove_cvref_t<Work>>;
-    auto* const cell = cell_type::create(*this, std::forward<Work>(work), options, where);
+    cell_type* cell = nullptr;
+    if (options.is_ordinary() && env_.origin.details() == nullptr) [[likely]]
+    {
+        cell = detail::create_plain_cell<cell_type>(where, *this, std::forward<Work>(work));
+    }
+    else
+    {
+        auto details = env_.details();
+        details.name = options.name;
+        details.spawned_at = where;
+        details.home = detail::placement_below(*env_.runtime, details.home, options.priority);
+        cell = detail::create_detailed_cell<cell_type>(details, *this, std::forward<Work>(work));
+    }
     pending_.fetch_add(1, std::memory_order_relaxed);
-    detail::launch_child(*env_.runtime, *cell);
+    detail::launch_child(*cell);
 }
 
 namespace detail

@@ -161,13 +161,15 @@ public:
 
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
-        if (env.locals != nullptr)
+        details_ = env.details();
+        if (details_.locals != nullptr)
         {
-            env.locals->retain();
+            details_.locals->retain();
         }
-        binding_->outer = env.locals;
+        binding_->outer = details_.locals;
+        details_.locals = binding_;
         env_ = env;
-        env_.locals = binding_;
+        env_.origin = task_origin(details_);
         return this->start_child(operation_, env_, who);
     }
 
@@ -179,8 +181,9 @@ public:
 private:
     local_value<T>* binding_;
     local_reference reference_;
-    Operation operation_;
     task_env env_;
+    task_details details_;
+    Operation operation_;
 };
 
 /// Work of a spawned task that sees the values of the task it was spawned by.
@@ -227,7 +230,7 @@ public:
     /// The same for whoever has an environment at hand: operations, and code that a task called.
     [[nodiscard]] const T* find(const task_env& env) const noexcept
     {
-        for (const auto* binding = env.locals; binding != nullptr; binding = binding->outer)
+        for (const auto* binding = env.locals(); binding != nullptr; binding = binding->outer)
         {
             if (binding->key == this)
             {
@@ -266,8 +269,8 @@ template <class Work>
          where](const task_env& env) mutable {
             using work_type = detail::inheriting_work<std::remove_cvref_t<Work>>;
             return detail::spawn_on(
-                *env.runtime, work_type{std::move(stored), detail::local_reference(env.locals)},
-                options, where, env.home == nullptr ? nullptr : env.home->bound, env.locals);
+                *env.runtime, work_type{std::move(stored), detail::local_reference(env.locals())},
+                options, where, env.home() == nullptr ? nullptr : env.home()->bound, env.locals());
         });
 }
 

@@ -32,11 +32,11 @@ namespace blitzio::this_task
     using time_point = std::chrono::steady_clock::time_point;
     return detail::immediate_operation(
         [](const task_env& current) noexcept -> std::optional<time_point> {
-            if (current.deadline == no_deadline)
+            if (current.deadline() == no_deadline)
             {
                 return std::nullopt;
             }
-            return time_point(std::chrono::duration_cast<time_point::duration>(current.deadline));
+            return time_point(std::chrono::duration_cast<time_point::duration>(current.deadline()));
         });
 }
 
@@ -44,7 +44,7 @@ namespace blitzio::this_task
 [[nodiscard]] inline auto priority() noexcept
 {
     return detail::immediate_operation([](const task_env& current) noexcept {
-        return current.home == nullptr ? task_priority::normal : current.home->priority;
+        return current.home() == nullptr ? task_priority::normal : current.home()->priority;
     });
 }
 

@@ -75,6 +75,7 @@ protected:
 
     std::chrono::nanoseconds bound_;
     task_env child_env_;
+    task_details child_details_;
     linked_stop stop_;
     node timer_;
     waiter on_complete_;

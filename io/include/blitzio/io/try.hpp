@@ -93,7 +93,7 @@ public:
         awaiting_ = awaiting;
         const task_env& env = awaiting.promise().env();
         const waiter finished{
-            env.home == nullptr ? &finish_anywhere<Promise> : &finish_at_home<Promise>, this};
+            env.home() == nullptr ? &finish_anywhere<Promise> : &finish_at_home<Promise>, this};
         if constexpr (transferable<Operation>)
         {
             return transfer(operation_.begin(env, finished));

@@ -19,7 +19,7 @@ public:
 
     [[nodiscard]] bool start(const task_env& env, waiter who) noexcept
     {
-        if (env.home != nullptr)
+        if (env.home() != nullptr)
         {
             come_home_last(env, who);
             return true;

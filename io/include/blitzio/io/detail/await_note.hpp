@@ -4,6 +4,8 @@
 // away (under the lock of the list that it is in).
 #pragma once
 
+#include <blitzio/io/detail/runnable.hpp>
+
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -75,8 +77,9 @@ void register_at_first_await(const task_env& env) noexcept;
 /// them write at each await would cost more than the rest of the await.
 ///
 /// Two words, each a pointer (48 bits on all platforms with 64) and half of the time. They are
-/// written one after the other without synchronisation; a reader that meets a writer may see the
-/// kind of one await with the place of the next.
+/// written one after the other; a reader that meets a writer may see the kind of one await with the
+/// place of the next. The word with the kind is the link of the runnable that lies before the
+/// environment of every cell: no queue needs it once the task has begun.
 class await_note
 {
 public:
@@ -113,6 +116,7 @@ public:
     void record(const task_env& env, const std::string_view& operation,
                 std::source_location where) const noexcept
     {
+        // Relaxed: whoever runs the task has written it, or got the task from who has.
         const auto before = place_.load(std::memory_order_relaxed);
         if (before <= static_cast<std::uint64_t>(phase::not_registered)) [[unlikely]]
         {
@@ -126,19 +130,23 @@ public:
             }
         }
         const std::uint64_t time = coarse_clock::units();
-        kind_.store(reinterpret_cast<std::uint64_t>(&operation) << 16 | time >> 16,
-                    std::memory_order_relaxed);
-        place_.store(address_of(where) << 16 | (time & 0xffff), std::memory_order_relaxed);
+        kind_of(env).store(reinterpret_cast<runnable*>(
+                               reinterpret_cast<std::uint64_t>(&operation) << 16 | time >> 16),
+                           std::memory_order_relaxed);
+        // Release: partner is the acquire in read(); no queue writes to the link any more.
+        place_.store(address_of(where) << 16 | (time & 0xffff), std::memory_order_release);
     }
 
-    [[nodiscard]] snapshot read() const noexcept
+    /// `env` is where this note is part of: that of a cell.
+    [[nodiscard]] snapshot read(const task_env& env) const noexcept
     {
-        const auto place = place_.load(std::memory_order_relaxed);
-        const auto kind = kind_.load(std::memory_order_relaxed);
+        const auto place = place_.load(std::memory_order_acquire);
         if (place <= static_cast<std::uint64_t>(phase::not_registered))
         {
             return {};
         }
+        const auto kind =
+            reinterpret_cast<std::uint64_t>(kind_of(env).load(std::memory_order_relaxed));
         return {.has_awaited = true,
                 .where = std::bit_cast<std::source_location>(place >> 16),
                 .operation = reinterpret_cast<const std::string_view*>(kind >> 16),
@@ -155,8 +163,14 @@ private:
         return std::bit_cast<std::uint64_t>(where);
     }
 
+    [[nodiscard]] static std::atomic_ref<runnable*> kind_of(const task_env& env) noexcept
+    {
+        auto* const bytes = reinterpret_cast<unsigned char*>(const_cast<task_env*>(&env));
+        return std::atomic_ref<runnable*>(
+            reinterpret_cast<runnable*>(bytes - sizeof(runnable))->next);
+    }
+
     mutable std::atomic<std::uint64_t> place_{0};
-    mutable std::atomic<std::uint64_t> kind_{0};
 };
 
 } // namespace blitzio::detail

@@ -16,7 +16,7 @@ public:
     {
         if (parent.stop_possible())
         {
-            link_.arm(parent, forward{&source_, parent});
+            link_.arm(parent, forward{&source_});
         }
     }
 
@@ -35,11 +35,10 @@ private:
     struct forward
     {
         stop_source* target;
-        stop_token parent;
 
-        void operator()() const noexcept
+        void operator()(stop_reason reason) const noexcept
         {
-            target->request_stop(parent.reason());
+            target->request_stop(reason);
         }
     };
 

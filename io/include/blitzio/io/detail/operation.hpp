@@ -20,6 +20,8 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <source_location>
@@ -67,7 +69,7 @@ namespace detail
 template <class Promise>
 waiter waiter_of(std::coroutine_handle<Promise> awaiting) noexcept
 {
-    if (awaiting.promise().env().home == nullptr) [[likely]]
+    if (awaiting.promise().env().home() == nullptr) [[likely]]
     {
         return waiter::of(awaiting);
     }
@@ -108,7 +110,11 @@ template <class Callback>
 class stop_slot
 {
 public:
-    stop_slot() noexcept = default;
+    stop_slot() noexcept
+    {
+        clear();
+    }
+
     stop_slot(const stop_slot&) = delete;
     stop_slot& operator=(const stop_slot&) = delete;
 
@@ -121,7 +127,8 @@ public:
     template <class Init>
     void arm(stop_token token, Init&& init) noexcept
     {
-        armed_ = true; // before: afterwards the frame may belong to another thread
+        // The last write to this object, and made before anybody else sees the callback: afterwards
+        // the frame may belong to another thread.
         ::new (static_cast<void*>(storage_))
             stop_callback<Callback>(token, std::forward<Init>(init));
     }
@@ -129,16 +136,29 @@ public:
     /// Waits for a callback that is running on another thread.
     void disarm() noexcept
     {
-        if (armed_)
+        if (first_word() != 0)
         {
-            armed_ = false;
             std::destroy_at(std::launder(reinterpret_cast<stop_callback<Callback>*>(storage_)));
+            clear();
         }
     }
 
 private:
+    [[nodiscard]] std::uintptr_t first_word() const noexcept
+    {
+        std::uintptr_t word = 0;
+        std::memcpy(&word, storage_, sizeof(word));
+        return word;
+    }
+
+    void clear() noexcept
+    {
+        constexpr std::uintptr_t none = 0;
+        std::memcpy(storage_, &none, sizeof(none));
+    }
+
+    // A callback begins with the function that is to be called, which tells whether there is one.
     alignas(stop_callback<Callback>) unsigned char storage_[sizeof(stop_callback<Callback>)];
-    bool armed_ = false;
 };
 
 /// Asks for the cancellation of an op, from whichever thread requests the stop.

@@ -28,15 +28,9 @@ public:
 
     void lock() noexcept
     {
-        std::uint32_t round = 0;
-        // Acquire: partner is the release in unlock().
-        while (locked_.exchange(true, std::memory_order_acquire))
+        if (!try_enter()) [[unlikely]]
         {
-            // Reading spares the holder the loss of its cache line.
-            while (locked_.load(std::memory_order_relaxed))
-            {
-                Atomics::back_off(round++);
-            }
+            wait_and_lock();
         }
     }
 
@@ -47,6 +41,26 @@ public:
     }
 
 private:
+    [[nodiscard]] bool try_enter() noexcept
+    {
+        // Acquire: partner is the release in unlock().
+        return !locked_.exchange(true, std::memory_order_acquire);
+    }
+
+    /// Apart: whoever finds the lock free should not save registers for this.
+    [[gnu::noinline, gnu::cold]] void wait_and_lock() noexcept
+    {
+        std::uint32_t round = 0;
+        do
+        {
+            // Reading spares the holder the loss of its cache line.
+            while (locked_.load(std::memory_order_relaxed))
+            {
+                Atomics::back_off(round++);
+            }
+        } while (!try_enter());
+    }
+
     typename Atomics::template atomic<bool> locked_{false};
 };
 

@@ -123,7 +123,7 @@ template <class Atomics = std_atomics>
     for (wait_node* next = queue.front(); next != nullptr;)
     {
         wait_node& waiting = *next;
-        next = waiting.following;
+        next = waiting.following();
         switch (meet<Atomics>(own, waiting))
         {
         case meeting::both:
@@ -149,7 +149,7 @@ template <class Atomics = std_atomics>
     if (own == nullptr && queue.front()->case_number == 0) [[likely]]
     {
         wait_node& first = queue.remove_front(wait_status::granted);
-        first.following = nullptr;
+        first.next = nullptr;
         return {&first, &first, false};
     }
     return meet_cases<Atomics>(own, queue);

@@ -148,7 +148,7 @@ private:
             {
                 waiting_.remove_front(wait_status::granted);
                 note_removal();
-                first->following = nullptr;
+                first->next = nullptr;
                 return first;
             }
         }

@@ -36,13 +36,19 @@ struct wait_node : runnable
     wait_node() noexcept {}
 
     wait_node* previous;
-    wait_node* following;
     runtime_core* runtime;
     waiter on_complete;
     wait_status status = wait_status::idle;
     /// 0, or one more than the number of the select's case that waits here; the waiter's context is
     /// then the choice. A byte instead of a pointer, so that nodes do not grow.
     std::uint8_t case_number = 0;
+
+    /// The next one in the same queue, or in a list of those that were taken out; the link of the
+    /// runnable, which is used when the node is in neither any more.
+    [[nodiscard]] wait_node* following() const noexcept
+    {
+        return static_cast<wait_node*>(next);
+    }
 
     /// The runnable's function.
     static void continue_waiter(runnable* item) noexcept
@@ -89,6 +95,20 @@ template <class Atomics = std_atomics>
     return chosen;
 }
 
+/// Links `added`, whose own link is null, behind `last`.
+inline void append(wait_node*& first, wait_node*& last, wait_node& added) noexcept
+{
+    if (last == nullptr)
+    {
+        first = &added;
+    }
+    else
+    {
+        last->next = &added;
+    }
+    last = &added;
+}
+
 class wait_queue
 {
 public:
@@ -117,17 +137,24 @@ public:
         BLITZIO_ASSERT(added.status == wait_status::idle);
         added.status = wait_status::queued;
         added.previous = tail_;
-        added.following = nullptr;
-        (tail_ == nullptr ? head_ : tail_->following) = &added;
-        tail_ = &added;
+        added.next = nullptr;
+        append(head_, tail_, added);
     }
 
     /// Takes `removed` out, which must be in this queue, and records why.
     void remove(wait_node& removed, wait_status why) noexcept
     {
         BLITZIO_ASSERT(removed.status == wait_status::queued);
-        (removed.previous == nullptr ? head_ : removed.previous->following) = removed.following;
-        (removed.following == nullptr ? tail_ : removed.following->previous) = removed.previous;
+        wait_node* const following = removed.following();
+        if (removed.previous == nullptr)
+        {
+            head_ = following;
+        }
+        else
+        {
+            removed.previous->next = following;
+        }
+        (following == nullptr ? tail_ : following->previous) = removed.previous;
         removed.status = why;
     }
 
@@ -136,7 +163,7 @@ public:
     {
         wait_node& first = *head_;
         BLITZIO_ASSERT(first.status == wait_status::queued && first.previous == nullptr);
-        head_ = first.following;
+        head_ = first.following();
         (head_ == nullptr ? tail_ : head_->previous) = nullptr;
         first.status = why;
         return first;
@@ -180,9 +207,8 @@ public:
 
     void add(wait_node& taken) noexcept
     {
-        taken.following = nullptr;
-        (last_ == nullptr ? first_ : last_->following) = &taken;
-        last_ = &taken;
+        taken.next = nullptr;
+        append(first_, last_, taken);
     }
 
     /// Takes all out, for `why`, or because their select has chosen another case.
@@ -241,7 +267,7 @@ public:
 
     static void wake_chain(wait_node& first) noexcept
     {
-        if (first.following == nullptr) [[likely]]
+        if (first.following() == nullptr) [[likely]]
         {
             first.wake();
             return;
@@ -254,7 +280,7 @@ private:
     {
         for (wait_node* node = &first; node != nullptr;)
         {
-            wait_node* const following = node->following; // the node is gone once scheduled
+            wait_node* const following = node->following(); // the node is gone once scheduled
             // Not as "next": each would overtake the one before.
             schedule_last(*node->runtime, *node);
             node = following;
