@@ -22,8 +22,8 @@ constexpr std::size_t run_files = 32;
 /// Runs that are in progress, wait, or wait to be printed, unless told otherwise: while one thread is
 /// busy with a large file, the others have something to do.
 constexpr std::size_t runs_in_flight = 1024;
-/// Stays in a processor's cache; a larger one only needs more memory.
-constexpr std::size_t buffer_bytes_best = 256 * 1024;
+/// Stays in a processor's cache beside what hashing needs; of larger ones, reading costs more.
+constexpr std::size_t buffer_bytes_best = 64 * 1024;
 constexpr std::size_t buffer_bytes_least = 8 * 1024;
 /// Paths and lines of what is in flight.
 constexpr std::size_t text_bytes_max = 16 * 1024 * 1024;
