@@ -1,14 +1,16 @@
-// SHA-256 of every file in directory trees, as fast as the machine can: directories are walked and
-// files read through the runtime's driver, hashed on the compute pool, and printed in sorted order
-// while work goes on, in bounded memory. The output is what `sha256sum -c` reads.
+// SHA-256 of every file in directory trees, as fast as the machine can: directories are walked through
+// the runtime's driver, files are hashed on the compute pool, and printed in sorted order while work
+// goes on, in bounded memory. The output is what `sha256sum -c` reads. One pipeline:
+// walk | par_chunks(hash) | print.
 //
-//     hash_tree [--threads N] [--jobs M] [--max-bytes B] [--follow] [--quiet] PATH...
+//     hash_tree [--threads N] [--jobs M] [--max-bytes B] [--follow] [--quiet] [--stats] PATH...
 //
 // Exit code: 0; 1 when a file could not be read (it is reported, the rest goes on); 2 for a wrong
 // command line; 130 after Ctrl-C. Thread rule: main() only; see support/hash_tree for the parts.
 #include "support/hash_tree/options.hpp"
 #include "support/hash_tree/tree_hasher.hpp"
 #include "support/interrupt_watch.hpp"
+#include "support/peak_memory.hpp"
 
 #include <blitzio/blitzio.hpp>
 
@@ -60,6 +62,13 @@ int hash_trees(const hash_tree::options& wanted)
     {
         std::fprintf(stderr, "hash_tree: cannot write: %s\n", outcome.error().message().c_str());
         return 1;
+    }
+    if (wanted.stats)
+    {
+        std::fprintf(stderr, "hash_tree: %llu files, %llu bytes; %.1f MiB of memory\n",
+                     static_cast<unsigned long long>(progress.files_done.load()),
+                     static_cast<unsigned long long>(progress.bytes_done.load()),
+                     example::peak_memory_mib());
     }
     return progress.failures.load() == 0 ? 0 : 1;
 }

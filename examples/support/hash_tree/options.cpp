@@ -16,13 +16,15 @@ namespace
 {
 
 constexpr const char* help_text =
-    "usage: hash_tree [--threads N] [--jobs M] [--max-bytes B] [--follow] [--quiet] PATH...\n"
+    "usage: hash_tree [--threads N] [--jobs M] [--max-bytes B] [--follow] [--quiet] [--stats]\n"
+    "                 PATH...\n"
     "Prints the SHA-256 of every file below each PATH, sorted, as `sha256sum -c` reads it.\n"
     "  --threads N    threads that hash (default: one per processor)\n"
-    "  --jobs M       batches of files in progress at once (default: two per thread, plus two)\n"
+    "  --jobs M       runs of 32 files in flight, until they are printed (default: 1024)\n"
     "  --max-bytes B  file contents in memory, with K, M or G behind it (default: 16M)\n"
     "  --follow       follow symbolic links\n"
-    "  --quiet        no progress bar, no notices about skipped files\n";
+    "  --quiet        no progress bar, no notices about skipped files\n"
+    "  --stats        files, bytes and the peak of memory to stderr at the end\n";
 
 constexpr std::size_t bytes_least = 16 * 1024;
 
@@ -99,6 +101,10 @@ options parse(int argc, char** argv)
         else if (given == "--quiet")
         {
             parsed.quiet = true;
+        }
+        else if (given == "--stats")
+        {
+            parsed.stats = true;
         }
         else if (given == "--help")
         {

@@ -12,12 +12,13 @@ struct options
 {
     /// Threads that hash; 0: one per processor.
     unsigned threads = 0;
-    /// Batches of files that are read and hashed at the same time; 0: two per thread, and two more.
+    /// Runs of files that are hashed, or wait for that or to be printed, at most; 0: 1024.
     unsigned jobs = 0;
     /// Bytes of file contents held in memory.
     std::size_t bytes_max = 16 * 1024 * 1024;
     bool follow_links = false;
     bool quiet = false;
+    bool stats = false;
     std::vector<std::string> roots;
 };
 

@@ -4,6 +4,8 @@
 #include "hash_tree/progress.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <span>
 #include <utility>
 
 namespace hash_tree
@@ -16,18 +18,27 @@ namespace
 
 /// Enough small files to pay for the way to the pool and back, few enough to share a directory's
 /// files among all threads.
-constexpr std::size_t batch_files_max = 64;
-/// Two stages of this size per job stay in a processor's cache; larger ones only need more memory.
-constexpr std::size_t stage_bytes_best = 256 * 1024;
-constexpr std::size_t stage_bytes_least = 8 * 1024;
-/// Batches that are in progress, wait, or wait to be printed, per job.
-constexpr std::size_t window_per_job = 8;
+constexpr std::size_t run_files = 32;
+/// Runs that are in progress, wait, or wait to be printed, unless told otherwise: while one thread is
+/// busy with a large file, the others have something to do.
+constexpr std::size_t runs_in_flight = 1024;
+/// Stays in a processor's cache beside what hashing needs; of larger ones, reading costs more.
+constexpr std::size_t buffer_bytes_best = 64 * 1024;
+constexpr std::size_t buffer_bytes_least = 8 * 1024;
+/// Paths and lines of what is in flight.
+constexpr std::size_t text_bytes_max = 16 * 1024 * 1024;
 
-unsigned choose_jobs(const options& wanted, unsigned threads)
+/// No more run at the same time than buffers are affordable.
+std::size_t choose_runs(const options& wanted)
 {
-    const auto affordable = static_cast<unsigned>(
-        std::min<std::size_t>(wanted.bytes_max / (2 * stage_bytes_least), 1024));
-    return std::clamp(wanted.jobs != 0 ? wanted.jobs : 2 * threads + 2, 1u, affordable);
+    const std::size_t runs = wanted.jobs != 0 ? wanted.jobs : runs_in_flight;
+    return std::clamp<std::size_t>(wanted.bytes_max / buffer_bytes_least, 1, runs);
+}
+
+std::size_t choose_buffer(const options& wanted, unsigned threads, std::size_t runs)
+{
+    const std::size_t at_once = std::min<std::size_t>(threads, runs);
+    return std::clamp(wanted.bytes_max / at_once, buffer_bytes_least, buffer_bytes_best);
 }
 
 std::string_view name_of(bz::fs::file_type type)
@@ -49,47 +60,11 @@ std::string_view name_of(bz::fs::file_type type)
 
 } // namespace
 
-class tree_hasher::loan
-{
-public:
-    explicit loan(tree_hasher& owner) : owner_(owner)
-    {
-        const std::lock_guard lock(owner_.mutex_);
-        if (owner_.idle_.empty())
-        {
-            lent_.emplace_back(owner_.stage_bytes_);
-        }
-        else
-        {
-            lent_.splice(lent_.end(), owner_.idle_, owner_.idle_.begin());
-        }
-    }
-
-    ~loan()
-    {
-        const std::lock_guard lock(owner_.mutex_);
-        owner_.idle_.splice(owner_.idle_.begin(), lent_);
-    }
-
-    loan(const loan&) = delete;
-    loan& operator=(const loan&) = delete;
-
-    [[nodiscard]] workspace& get() noexcept
-    {
-        return lent_.front();
-    }
-
-private:
-    tree_hasher& owner_;
-    std::list<workspace> lent_;
-};
-
 tree_hasher::tree_hasher(const options& wanted, bz::compute::pool& pool, status_line& status,
                          counters& progress)
     : options_(wanted), pool_(pool), status_(status), progress_(progress),
-      jobs_(choose_jobs(wanted, pool.threads())),
-      stage_bytes_(std::min(wanted.bytes_max / (2 * std::size_t{jobs_}), stage_bytes_best)),
-      in_progress_(jobs_), output_(window_per_job * jobs_, status)
+      runs_max_(choose_runs(wanted)),
+      hasher_(choose_buffer(wanted, pool.threads(), runs_max_), progress)
 {
 }
 
@@ -98,19 +73,36 @@ bz::task<bz::result<void>> tree_hasher::run(bz::stop_token interrupted)
     co_return co_await bz::scope([&](bz::task_group& all) -> bz::task<bz::result<void>> {
         const bz::stop_callback on_interrupt(interrupted,
                                              [&all]() noexcept { all.request_stop(); });
-        all.spawn(output_.write_out());
         bz::sync::event ended;
         if (status_.enabled())
         {
             all.spawn(count_tree(options_, progress_, ended));
             all.spawn(show_progress(status_, progress_, ended));
         }
-        auto outcome =
-            co_await bz::scope([&](bz::task_group& batches) { return hash_all(batches); });
-        output_.close();
+        auto outcome = co_await hash_all();
         ended.set();
         co_return outcome;
     });
+}
+
+bz::task<bz::result<void>> tree_hasher::hash_all()
+{
+    const auto hash = [this](std::span<item> items, bz::stop_token stop) {
+        return hasher_.hash(items, stop);
+    };
+    // A pipe or a terminal may make the writer wait for as long as it likes.
+    const auto print = [this](hashed made) -> bz::task<bz::result<void>> {
+        co_return co_await bz::spawn_blocking([&]() -> bz::result<void> {
+            if (!status_.print(made.lines, made.complaints))
+            {
+                return bz::fail(std::error_code(errno, std::system_category()));
+            }
+            return {};
+        });
+    };
+    const bz::streams::par_options bounds{.max_in_flight = runs_max_, .max_bytes = text_bytes_max};
+    co_return co_await (found() | bz::streams::par_chunks(pool_, run_files, hash, bounds) |
+                        bz::streams::for_each(print));
 }
 
 bz::task<bz::result<std::vector<tree_hasher::root>>> tree_hasher::sorted_roots()
@@ -118,65 +110,61 @@ bz::task<bz::result<std::vector<tree_hasher::root>>> tree_hasher::sorted_roots()
     std::vector<root> roots;
     for (const std::string& path : options_.roots)
     {
-        root found{path, path, {}};
+        root next{path, path, {}};
         const auto status = co_await bz::fs::stat(path);
         if (!status)
         {
-            found.remark = complaint(path, status.error().message());
+            next.remark = complaint(path, status.error().message());
             progress_.failures.fetch_add(1, std::memory_order_relaxed);
         }
         else if (status->type == bz::fs::file_type::directory && !path.ends_with('/'))
         {
-            found.sorted_as += '/'; // as its files will be
+            next.sorted_as += '/'; // as its files will be
         }
-        roots.push_back(std::move(found));
+        roots.push_back(std::move(next));
     }
     std::ranges::sort(roots, {}, &root::sorted_as);
     co_return roots;
 }
 
-bz::task<bz::result<void>> tree_hasher::hash_all(bz::task_group& batches)
+bz::generator<item> tree_hasher::found()
 {
     const auto roots = co_await bz::try_(sorted_roots());
     for (const root& each : roots)
     {
-        if (each.remark.empty())
+        if (!each.remark.empty())
         {
-            co_await bz::try_(walk(each, batches));
+            co_yield item{{}, each.remark};
+            continue;
         }
-        else
+        bz::fs::walk_options how;
+        how.follow_links = options_.follow_links;
+        how.directories = false;
+        bz::fs::walk walker(each.path, how);
+        while (auto entry = co_await walker.next())
         {
-            item missing;
-            missing.remark = each.remark;
-            co_await bz::try_(add(std::move(missing), batches));
+            if (!entry->error && entry->type == bz::fs::file_type::regular)
+            {
+                co_yield item{std::move(entry->path), {}};
+                continue;
+            }
+            item judged = co_await bz::try_(judge(*std::move(entry)));
+            if (!judged.path.empty() || !judged.remark.empty())
+            {
+                co_yield std::move(judged);
+            }
         }
     }
-    co_return co_await start_batch(batches);
 }
 
-bz::task<bz::result<void>> tree_hasher::walk(const root& where, bz::task_group& batches)
-{
-    bz::fs::walk_options how;
-    how.follow_links = options_.follow_links;
-    how.directories = false;
-    bz::fs::walk walker(where.path, how);
-    while (auto entry = co_await walker.next())
-    {
-        co_await bz::try_(add(*std::move(entry), batches));
-    }
-    co_return {};
-}
-
-bz::task<bz::result<void>> tree_hasher::add(bz::fs::walk_entry entry, bz::task_group& batches)
+bz::task<bz::result<item>> tree_hasher::judge(bz::fs::walk_entry entry)
 {
     using bz::fs::file_type;
-    item found;
-    found.path = std::move(entry.path);
     auto type = entry.type;
     auto error = entry.error;
     if (!error && type == file_type::unknown)
     {
-        const auto status = co_await bz::fs::stat(found.path, options_.follow_links);
+        const auto status = co_await bz::fs::stat(entry.path, options_.follow_links);
         error = status ? std::error_code() : status.error();
         type = status ? status->type : type;
     }
@@ -186,55 +174,18 @@ bz::task<bz::result<void>> tree_hasher::add(bz::fs::walk_entry entry, bz::task_g
     }
     if (error)
     {
-        found.remark = complaint(found.path, error.message());
         progress_.failures.fetch_add(1, std::memory_order_relaxed);
+        co_return item{{}, complaint(entry.path, error.message())};
     }
-    else if (type == file_type::directory || type == file_type::symlink)
+    if (type == file_type::regular)
     {
-        co_return {};
+        co_return item{std::move(entry.path), {}};
     }
-    else if (type != file_type::regular)
+    if (type == file_type::directory || type == file_type::symlink || options_.quiet)
     {
-        if (options_.quiet)
-        {
-            co_return {};
-        }
-        found.remark = complaint(found.path, "skipped, it is " + std::string(name_of(type)));
+        co_return item();
     }
-    co_return co_await add(std::move(found), batches);
-}
-
-bz::task<bz::result<void>> tree_hasher::add(item found, bz::task_group& batches)
-{
-    collected_.push_back(std::move(found));
-    if (collected_.size() == batch_files_max)
-    {
-        co_await bz::try_(start_batch(batches));
-    }
-    co_return {};
-}
-
-bz::task<bz::result<void>> tree_hasher::start_batch(bz::task_group& batches)
-{
-    if (!collected_.empty())
-    {
-        auto room = co_await bz::try_(output_.room());
-        batch work(std::exchange(collected_, {}), output_.append(std::move(room)), progress_);
-        batches.spawn(run_batch(std::move(work), batches));
-    }
-    co_return {};
-}
-
-bz::task<bz::result<void>> tree_hasher::run_batch(batch work, bz::task_group& batches)
-{
-    const auto turn = co_await bz::try_(in_progress_.acquire());
-    loan space(*this);
-    co_await bz::try_(work.run(space.get(), pool_, [&](std::vector<item> rest) {
-        batch others(std::move(rest), output_.insert_behind(work.out()), progress_);
-        batches.spawn(run_batch(std::move(others), batches));
-    }));
-    output_.finish(work.out());
-    co_return {};
+    co_return item{{}, complaint(entry.path, "skipped, it is " + std::string(name_of(type)))};
 }
 
 } // namespace hash_tree

@@ -1,27 +1,25 @@
-// From paths to printed checksums: walk, read, hash, print, all at once and in bounded memory.
+// From paths to printed checksums: walk | par_chunks(read and hash) | print, all at once and in
+// bounded memory.
 // Thread rule: run() is awaited by one task; its parts run on any worker.
 #pragma once
 
-#include "hash_tree/batch.hpp"
 #include "hash_tree/counters.hpp"
+#include "hash_tree/file_hasher.hpp"
 #include "hash_tree/options.hpp"
-#include "hash_tree/ordered_output.hpp"
 #include "hash_tree/status_line.hpp"
 
 #include <blitzio/blitzio.hpp>
 
 #include <cstddef>
-#include <list>
-#include <mutex>
 #include <string>
 #include <vector>
 
 namespace hash_tree
 {
 
-/// The walk cuts the sorted files into batches; at most `jobs` batches are in progress, each with
-/// two stages of memory; finished batches are printed in order. So memory is bounded by the stages,
-/// the window of the output, and the listings of the directories on the walk's path.
+/// The walk gives the files in sorted order, the pool hashes runs of them, and the results are
+/// printed in that order. Memory is bounded by a buffer for each thread, by how many runs may be in
+/// flight, and by the listings of the directories on the walk's path.
 class tree_hasher
 {
 public:
@@ -40,32 +38,19 @@ private:
         std::string remark;
     };
 
+    [[nodiscard]] blitzio::task<blitzio::result<void>> hash_all();
     [[nodiscard]] blitzio::task<blitzio::result<std::vector<root>>> sorted_roots();
-    [[nodiscard]] blitzio::task<blitzio::result<void>> hash_all(blitzio::task_group& batches);
-    [[nodiscard]] blitzio::task<blitzio::result<void>> walk(const root& where,
-                                                            blitzio::task_group& batches);
-    [[nodiscard]] blitzio::task<blitzio::result<void>> add(blitzio::fs::walk_entry entry,
-                                                           blitzio::task_group& batches);
-    [[nodiscard]] blitzio::task<blitzio::result<void>> add(item found,
-                                                           blitzio::task_group& batches);
-    [[nodiscard]] blitzio::task<blitzio::result<void>> start_batch(blitzio::task_group& batches);
-    [[nodiscard]] blitzio::task<blitzio::result<void>> run_batch(batch work,
-                                                                 blitzio::task_group& batches);
+    /// What there is to do, root after root.
+    [[nodiscard]] blitzio::generator<item> found();
+    /// What becomes of one entry; with neither path nor remark: nothing.
+    [[nodiscard]] blitzio::task<blitzio::result<item>> judge(blitzio::fs::walk_entry entry);
 
-    /// A workspace for as long as it lives.
-    class loan;
-
-    options options_;
+    const options& options_;
     blitzio::compute::pool& pool_;
     status_line& status_;
     counters& progress_;
-    unsigned jobs_;
-    std::size_t stage_bytes_;
-    blitzio::sync::semaphore in_progress_;
-    ordered_output output_;
-    std::vector<item> collected_; // of the batch that the walk is filling
-    std::mutex mutex_;
-    std::list<workspace> idle_; // guarded by mutex_
+    std::size_t runs_max_;
+    file_hasher hasher_;
 };
 
 } // namespace hash_tree
