@@ -1,6 +1,7 @@
 // All of blitzio's bridge between I/O and computing.
 #pragma once
 
+#include <blitzio/bridge/compute_local.hpp>
 #include <blitzio/bridge/compute_on.hpp>
 #include <blitzio/bridge/parallel_map.hpp>
 #include <blitzio/bridge/spawn_compute.hpp>
