@@ -23,4 +23,14 @@ constinit thread_local const compute_context* context_of_this_thread = nullptr;
     return std::exchange(context_of_this_thread, context);
 }
 
+[[gnu::noinline]] context_scope::context_scope(const compute_context* context) noexcept
+    : before_(std::exchange(context_of_this_thread, context)), thread_(&context_of_this_thread)
+{
+}
+
+[[gnu::noinline]] context_scope::~context_scope()
+{
+    context_of_this_thread = thread_ == &context_of_this_thread ? before_ : nullptr;
+}
+
 } // namespace blitzio::compute::detail

@@ -41,23 +41,19 @@ struct compute_context
 /// Sets it and gives the one before.
 const compute_context* exchange_context(const compute_context* context) noexcept;
 
-/// Sets a context for a scope, which begins and ends in one call on one stack.
+/// Sets a context for a scope on one stack. If the scope ends on another thread than it began on,
+/// that thread is left without a context: what it had before is not what the first one had.
 class context_scope
 {
 public:
-    explicit context_scope(const compute_context* context) noexcept
-        : before_(exchange_context(context))
-    {
-    }
+    explicit context_scope(const compute_context* context) noexcept;
     context_scope(const context_scope&) = delete;
     context_scope& operator=(const context_scope&) = delete;
-    ~context_scope()
-    {
-        exchange_context(before_);
-    }
+    ~context_scope();
 
 private:
     const compute_context* before_;
+    const void* thread_;
 };
 
 } // namespace blitzio::compute::detail
