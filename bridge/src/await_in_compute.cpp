@@ -6,6 +6,7 @@
 
 #include <tbb/task.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <coroutine>
 #include <mutex>
@@ -79,31 +80,12 @@ void compute_wait::on_worker(runnable* item) noexcept
     // Otherwise the computation may have gone on already.
 }
 
-#if BLITZIO_RESUMABLE_TASKS
-
-[[gnu::noinline]] void compute_wait::run(bool (*start)(compute_wait&) noexcept) noexcept
-{
-    start_ = start;
-    node_.owner = this;
-    node_.run = &compute_wait::on_worker;
-    // This thread takes up something else, which must not find this computation's context.
-    compute::detail::exchange_context(nullptr);
-    tbb::task::suspend([this](tbb::task::suspend_point here) {
-        sleeper_ = here;
-        schedule(*env_.runtime, node_);
-    });
-    compute::detail::exchange_context(context_);
-}
-
-void compute_wait::wake() noexcept
-{
-    tbb::task::resume(static_cast<tbb::task::suspend_point>(sleeper_));
-}
-
-#else
-
 namespace
 {
+
+/// Each takes a stack and some of the mappings that a process may have (65,530 unless the system is
+/// told otherwise); beyond this many threads wait in the computations' stead.
+constexpr int suspended_max = 4096;
 
 struct sleeping_thread
 {
@@ -119,6 +101,14 @@ void compute_wait::run(bool (*start)(compute_wait&) noexcept) noexcept
     start_ = start;
     node_.owner = this;
     node_.run = &compute_wait::on_worker;
+    if (!run_suspended())
+    {
+        run_blocked();
+    }
+}
+
+void compute_wait::run_blocked() noexcept
+{
     sleeping_thread here;
     sleeper_ = &here;
     schedule(*env_.runtime, node_);
@@ -126,16 +116,59 @@ void compute_wait::run(bool (*start)(compute_wait&) noexcept) noexcept
     here.changed.wait(lock, [&] { return here.woken; });
 }
 
+#if BLITZIO_RESUMABLE_TASKS
+
+namespace
+{
+
+std::atomic<int> suspended{0};
+
+} // namespace
+
+[[gnu::noinline]] bool compute_wait::run_suspended() noexcept
+{
+    // Relaxed, here and below: a number, nothing is published with it.
+    if (suspended.fetch_add(1, std::memory_order_relaxed) >= suspended_max)
+    {
+        suspended.fetch_sub(1, std::memory_order_relaxed);
+        return false;
+    }
+    is_suspended_ = true;
+    // This thread takes up something else, which must not find this computation's context.
+    compute::detail::exchange_context(nullptr);
+    tbb::task::suspend([this](tbb::task::suspend_point here) {
+        sleeper_ = here;
+        schedule(*env_.runtime, node_);
+    });
+    compute::detail::exchange_context(context_);
+    suspended.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+}
+
+#else
+
+bool compute_wait::run_suspended() noexcept
+{
+    return false;
+}
+
+#endif
+
 void compute_wait::wake() noexcept
 {
+#if BLITZIO_RESUMABLE_TASKS
+    if (is_suspended_)
+    {
+        tbb::task::resume(static_cast<tbb::task::suspend_point>(sleeper_));
+        return;
+    }
+#endif
     auto& sleeper = *static_cast<sleeping_thread*>(sleeper_);
     // Notified under the mutex: the sleeper cannot leave before this thread has let go.
     const std::lock_guard lock(sleeper.mutex);
     sleeper.woken = true;
     sleeper.changed.notify_one();
 }
-
-#endif
 
 } // namespace detail
 

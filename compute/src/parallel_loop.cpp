@@ -76,6 +76,10 @@ public:
         {
             std::rethrow_exception(std::move(error_));
         }
+        if (code_)
+        {
+            return std::unexpected(code_);
+        }
         // Relaxed: all threads have left the loop, which orders what they wrote.
         if (cut_.load(std::memory_order_relaxed))
         {
@@ -100,10 +104,7 @@ public:
         }
     }
 
-    void fail_with(std::exception_ptr error) noexcept
-    {
-        parallel_loop::fail_with(std::move(error));
-    }
+    using parallel_loop::fail_with;
 
 private:
     struct pass_on
@@ -162,10 +163,18 @@ bool parallel_loop::run_chunks(std::size_t count, std::size_t grain, chunk_funct
     }
     else
     {
-        tbb::parallel_for(
-            tbb::blocked_range<std::size_t>(0, count, grain),
-            [&](const tbb::blocked_range<std::size_t>& part) { run(part.begin(), part.end()); },
-            tbb::auto_partitioner{}, self.group());
+        const tbb::blocked_range<std::size_t> all(0, count, grain);
+        const auto body = [&](const tbb::blocked_range<std::size_t>& part) {
+            run(part.begin(), part.end());
+        };
+        if (options_.waits)
+        {
+            tbb::parallel_for(all, body, tbb::simple_partitioner{}, self.group());
+        }
+        else
+        {
+            tbb::parallel_for(all, body, tbb::auto_partitioner{}, self.group());
+        }
         exchange_context(&context_);
     }
     const bool complete = finished.load(std::memory_order_relaxed) == count;
@@ -252,6 +261,15 @@ void parallel_loop::fail_with(std::exception_ptr error) noexcept
     if (!failed_.exchange(true, std::memory_order_relaxed))
     {
         error_ = std::move(error);
+    }
+    static_cast<tbb_loop*>(this)->request(stop_reason::sibling);
+}
+
+void parallel_loop::fail_with(std::error_code code) noexcept
+{
+    if (!refused_.exchange(true, std::memory_order_relaxed))
+    {
+        code_ = code;
     }
     static_cast<tbb_loop*>(this)->request(stop_reason::sibling);
 }

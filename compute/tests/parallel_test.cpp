@@ -1,5 +1,7 @@
 // compute::parallel_map inside jobs: order, move-only results, exceptions, stops, isolation.
 // Thread rule: each test owns its pool; the algorithms run inside one job of it.
+#include "support.hpp"
+
 #include <blitzio/compute/parallel.hpp>
 #include <blitzio/compute/pool.hpp>
 
@@ -25,41 +27,7 @@ namespace
 using blitzio::compute::job;
 using blitzio::compute::parallel_map;
 using blitzio::compute::pool;
-
-/// Runs `function` as one job of `where`, waits for it, and passes its exception on.
-template <class Function>
-void inside(pool& where, Function function)
-{
-    struct work : job
-    {
-        Function& function;
-        std::exception_ptr thrown;
-        std::latch ended{1};
-
-        explicit work(Function& called) : function(called)
-        {
-            run = [](job* self) noexcept {
-                auto& item = *static_cast<work*>(self);
-                try
-                {
-                    item.function();
-                }
-                catch (...)
-                {
-                    item.thrown = std::current_exception();
-                }
-                item.ended.count_down();
-            };
-        }
-    };
-    work item(function);
-    REQUIRE(where.enqueue(item));
-    item.ended.wait();
-    if (item.thrown)
-    {
-        std::rethrow_exception(item.thrown);
-    }
-}
+using test::inside;
 
 /// Counts itself, has no default constructor and cannot be copied.
 struct counted

@@ -55,6 +55,9 @@ private:
     };
 
     static void on_worker(runnable* item) noexcept;
+    /// False: not possible here.
+    bool run_suspended() noexcept;
+    void run_blocked() noexcept;
     void wake() noexcept;
 
     const compute::detail::compute_context* context_;
@@ -62,6 +65,7 @@ private:
     bool (*start_)(compute_wait&) noexcept = nullptr;
     /// The suspended computation, or the thread that is blocked in its stead.
     void* sleeper_ = nullptr;
+    bool is_suspended_ = false;
 };
 
 template <class Operation>
@@ -111,8 +115,9 @@ private:
 /// thread-local variables mean nothing across it, and locks that belong to a thread must not be held.
 /// Otherwise the thread sleeps. Not inside a catch block, and not in a constructor of a static
 /// variable.
-/// How many computations wait at a time depends on how finely a loop is split: use a small grain.
-/// Each takes a stack of its own meanwhile.
+/// How many elements of a loop wait at a time depends on how finely it is split: see
+/// parallel_options::waits. Each takes a stack of its own meanwhile; of more than 4,096 in a process
+/// the rest hold their threads.
 ///
 /// Cancellation: a stop or deadline of the computation (this_compute::stop()) is passed on to the
 /// operation; the wait ends when it has ended.

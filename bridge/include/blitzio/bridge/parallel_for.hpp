@@ -28,7 +28,8 @@ auto for_body(Function&& function)
 } // namespace detail
 
 /// Calls `function(element)` or `function(element, stop_token)` for every element of `range` on the
-/// threads of `pool`, in any order: result<void>, success when it was called for all of them.
+/// threads of `pool`, in any order: result<void>, success when it was called for all of them. If it
+/// returns a result, the first error stops the loop and is its error.
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_for(compute::pool& pool, Range&& range, Function&& function,

@@ -33,6 +33,10 @@ struct parallel_options
     /// Inputs of at most this many elements are computed at once on the worker that awaits, which
     /// saves the way to the pool and back; everything else on that worker waits meanwhile.
     std::size_t inline_max = 0;
+    /// The callables wait (await_in_compute()): every `grain` elements are a piece of their own, so
+    /// that as many may wait at the same time. Otherwise only as many pieces are made as are good
+    /// for the threads. parallel_for and the maps.
+    bool waits = false;
     /// parallel_reduce: group the elements the same way every time and on every machine.
     bool deterministic = false;
 };

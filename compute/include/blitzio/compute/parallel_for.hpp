@@ -10,7 +10,8 @@ namespace blitzio::compute
 {
 
 /// Calls `function(element)` or `function(element, stop_token)` for every element of `range`, in any
-/// order. Success: it was called for all of them.
+/// order. Success: it was called for all of them. If it returns a result, the first error stops the
+/// loop and is its error; nothing else that it returns is looked at.
 template <std::ranges::forward_range Range, class Function>
     requires detail::takes_element<std::remove_reference_t<Function>,
                                    std::ranges::range_reference_t<Range>>
@@ -22,8 +23,22 @@ result<void> parallel_for(Range&& range, Function&& function, parallel_options o
     return detail::run_loop(options, stop, [&](detail::parallel_loop& loop) {
         const stop_token token = loop.token();
         detail::for_all(loop, elements, [&](std::size_t, auto&& element) {
-            static_cast<void>(
-                detail::call_with(function, token, std::forward<decltype(element)>(element)));
+            using returned = decltype(detail::call_with(function, token,
+                                                        std::forward<decltype(element)>(element)));
+            if constexpr (is_result<std::remove_cvref_t<returned>>)
+            {
+                const auto& outcome =
+                    detail::call_with(function, token, std::forward<decltype(element)>(element));
+                if (!outcome)
+                {
+                    loop.fail_with(outcome.error());
+                }
+            }
+            else
+            {
+                static_cast<void>(
+                    detail::call_with(function, token, std::forward<decltype(element)>(element)));
+            }
         });
     });
 }

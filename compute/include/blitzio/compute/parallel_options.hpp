@@ -14,6 +14,10 @@ struct parallel_options
     std::size_t grain = 0;
     /// One thread, in input order. For simulations and for debugging.
     bool sequential = false;
+    /// The callables wait (await_in_compute()): every `grain` elements are a piece of their own, so
+    /// that as many may wait at the same time. Otherwise only as many pieces are made as are good
+    /// for the threads. parallel_for and the maps.
+    bool waits = false;
     /// parallel_reduce: split, and so combine, in a way that depends on the number of elements and
     /// on `grain` only, not on which threads were free. Floating-point sums are then the same every
     /// time and on every machine.

@@ -29,6 +29,7 @@ struct parallel_call
         return body(elements,
                     compute::parallel_options{.grain = options.grain,
                                               .sequential = sequential,
+                                              .waits = options.waits,
                                               .deterministic = options.deterministic},
                     stop);
     }

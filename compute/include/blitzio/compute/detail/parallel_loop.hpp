@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <system_error>
 #include <type_traits>
 
 namespace blitzio::compute::detail
@@ -48,7 +49,7 @@ struct root_function
 /// Runs `root`, which uses the loop, on the calling thread, isolated from all other work: while it
 /// waits for the loop's other threads, this thread runs nothing else. Returns when none of them
 /// uses anything of the loop any more. Rethrows the first exception.
-/// Errors: operation_canceled when `given` or the context's token stopped it; timed_out when the
+/// Errors: what fail_with() was given; operation_canceled when `given` or the context's token stopped it; timed_out when the
 /// context's deadline had passed before anybody asked for the stop. Only if something is missing.
 [[nodiscard]] result<void> run_loop(const parallel_options& options, stop_token given,
                                     root_function root);
@@ -94,6 +95,10 @@ public:
         cut_.store(true, std::memory_order_relaxed); // read when all threads have left the loop
     }
 
+    /// An error that a body has returned: stops the loop, and is its error if it is the first and
+    /// nothing is thrown.
+    void fail_with(std::error_code code) noexcept;
+
     /// Between pieces of work: gives way to others, and looks at the deadline. False: end now.
     bool go_on() noexcept;
 
@@ -115,6 +120,8 @@ protected:
     std::atomic<bool> failed_{false};
     std::atomic<bool> expired_{false};
     std::exception_ptr error_; // written by the one that set failed_
+    std::atomic<bool> refused_{false};
+    std::error_code code_; // written by the one that set refused_
 };
 
 /// How many elements to compute between two questions whether to go on: one at first, then as many
