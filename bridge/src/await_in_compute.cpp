@@ -83,10 +83,6 @@ void compute_wait::on_worker(runnable* item) noexcept
 namespace
 {
 
-/// Each takes a stack and some of the mappings that a process may have (65,530 unless the system is
-/// told otherwise); beyond this many threads wait in the computations' stead.
-constexpr int suspended_max = 4096;
-
 struct sleeping_thread
 {
     std::mutex mutex;
@@ -121,6 +117,9 @@ void compute_wait::run_blocked() noexcept
 namespace
 {
 
+/// Each takes a stack and some of the mappings that a process may have (65,530 unless the system is
+/// told otherwise); beyond this many threads wait in the computations' stead.
+constexpr int suspended_max = 4096;
 std::atomic<int> suspended{0};
 
 } // namespace
@@ -133,7 +132,9 @@ std::atomic<int> suspended{0};
         suspended.fetch_sub(1, std::memory_order_relaxed);
         return false;
     }
-    is_suspended_ = true;
+    resume_ = [](void* sleeper) noexcept {
+        tbb::task::resume(static_cast<tbb::task::suspend_point>(sleeper));
+    };
     // This thread takes up something else, which must not find this computation's context.
     compute::detail::exchange_context(nullptr);
     tbb::task::suspend([this](tbb::task::suspend_point here) {
@@ -156,13 +157,11 @@ bool compute_wait::run_suspended() noexcept
 
 void compute_wait::wake() noexcept
 {
-#if BLITZIO_RESUMABLE_TASKS
-    if (is_suspended_)
+    if (resume_ != nullptr)
     {
-        tbb::task::resume(static_cast<tbb::task::suspend_point>(sleeper_));
+        resume_(sleeper_);
         return;
     }
-#endif
     auto& sleeper = *static_cast<sleeping_thread*>(sleeper_);
     // Notified under the mutex: the sleeper cannot leave before this thread has let go.
     const std::lock_guard lock(sleeper.mutex);

@@ -65,7 +65,8 @@ private:
     bool (*start_)(compute_wait&) noexcept = nullptr;
     /// The suspended computation, or the thread that is blocked in its stead.
     void* sleeper_ = nullptr;
-    bool is_suspended_ = false;
+    /// Null while a thread is blocked.
+    void (*resume_)(void* sleeper) noexcept = nullptr;
 };
 
 template <class Operation>

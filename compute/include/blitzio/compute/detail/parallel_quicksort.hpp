@@ -52,7 +52,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t leaf_min = 32768;
+    static constexpr std::size_t leaf_min = 65536;
     static constexpr difference samples = 63;
     /// Elements between two questions whether to go on.
     static constexpr difference stretch = 16384;
