@@ -3,6 +3,7 @@
 #include <blitzio/bridge/await_in_compute.hpp>
 
 #include <blitzio/io/detail/runtime_access.hpp>
+#include <blitzio/io/external_work.hpp>
 
 #include <tbb/task.h>
 
@@ -73,6 +74,10 @@ waiter compute_wait::ended() noexcept
 void compute_wait::on_worker(runnable* item) noexcept
 {
     auto& self = *static_cast<node*>(item)->owner;
+    if (self.simulated_)
+    {
+        self.begin_simulated_wait();
+    }
     if (!self.start_(self))
     {
         self.wake();
@@ -92,11 +97,40 @@ struct sleeping_thread
 
 } // namespace
 
+namespace
+{
+
+/// Of all simulated runtimes; guards compute_context::waiting.
+std::mutex simulated_waits;
+
+} // namespace
+
+/// A job on a real thread keeps the virtual clock from running, which it must not do while it waits
+/// for something that may be a matter of time.
+void compute_wait::begin_simulated_wait() noexcept
+{
+    const std::lock_guard lock(simulated_waits);
+    if ((*context_->waiting)++ == 0)
+    {
+        end_external_work(*env_.runtime);
+    }
+}
+
+void compute_wait::end_simulated_wait() noexcept
+{
+    const std::lock_guard lock(simulated_waits);
+    if (--*context_->waiting == 0)
+    {
+        static_cast<void>(begin_external_work(*env_.runtime));
+    }
+}
+
 void compute_wait::run(bool (*start)(compute_wait&) noexcept) noexcept
 {
     start_ = start;
     node_.owner = this;
     node_.run = &compute_wait::on_worker;
+    simulated_ = is_simulated(*env_.runtime);
     if (!run_suspended())
     {
         run_blocked();
@@ -157,6 +191,10 @@ bool compute_wait::run_suspended() noexcept
 
 void compute_wait::wake() noexcept
 {
+    if (simulated_)
+    {
+        end_simulated_wait();
+    }
     if (resume_ != nullptr)
     {
         resume_(sleeper_);

@@ -76,7 +76,9 @@ void compute_job::make_call() noexcept
         refused_ = std::make_error_code(std::errc::operation_canceled);
         return;
     }
-    const auto context = context_of(*env_);
+    int waiting = 0;
+    auto context = context_of(*env_);
+    context.waiting = &waiting;
     const compute::detail::context_scope inside(&context);
     call_(*this);
 }

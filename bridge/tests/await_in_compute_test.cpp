@@ -245,3 +245,38 @@ TEST_CASE("where nobody could carry out the operation it fails at once",
     });
     CHECK(code == bz::io_errc::would_deadlock);
 }
+
+TEST_CASE("real pools of a simulated runtime wait in virtual time",
+          "[bridge][await_in_compute][sim]")
+{
+    bz::compute::pool pool({.threads = 3, .name = "virtual"});
+    bz::runtime runtime({.io_threads = 2,
+                         .name = "bridge-sim",
+                         .backend = bz::backend_choice::sim,
+                         .simulation = {.seed = 12, .real_pools = true}});
+    for (int round = 0; round < 20; ++round)
+    {
+        const auto outcome = runtime.block_on([&]() -> bz::task<bz::result<int>> {
+            const bz::parallel_options options{.waits = true};
+            co_return co_await bz::timeout(
+                1000h, bz::parallel_reduce(
+                           pool, std::views::iota(0, 12), 0,
+                           [](int value) {
+                               // One hour after the other, and one that takes no time.
+                               const auto slept = bz::await_in_compute(bz::sleep_for(1h * value));
+                               const auto again = bz::await_in_compute(bz::sleep_for(1h));
+                               return slept && again ? value : -1000;
+                           },
+                           std::plus<>(), options));
+        });
+        REQUIRE(outcome);
+        CHECK(*outcome == 66);
+        const auto late = runtime.block_on([&]() -> bz::task<bz::result<void>> {
+            co_return co_await bz::timeout(1h, bz::parallel_for(pool, 0, 5, [](int) {
+                                               return bz::await_in_compute(bz::sleep_for(10h));
+                                           }));
+        });
+        REQUIRE_FALSE(late);
+        CHECK(late.error() == std::errc::timed_out);
+    }
+}

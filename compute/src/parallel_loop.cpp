@@ -20,6 +20,10 @@ namespace blitzio::compute::detail
 namespace
 {
 
+/// Every thread of a loop comes by here between its pieces of work, and after about ten microseconds
+/// of a longer one: the place to leave a processor to others.
+inline void between_pieces() noexcept {}
+
 /// The loop with oneTBB's half.
 class tbb_loop final : public parallel_loop
 {
@@ -237,6 +241,7 @@ bool parallel_loop::fork(branch_function first, branch_function second) noexcept
 
 bool parallel_loop::go_on() noexcept
 {
+    between_pieces();
     if (context_.steady_deadline) [[unlikely]]
     {
         look_at(std::chrono::steady_clock::now());
@@ -276,6 +281,7 @@ void parallel_loop::fail_with(std::error_code code) noexcept
 
 void pace::look() noexcept
 {
+    between_pieces();
     const auto now = std::chrono::steady_clock::now();
     loop_.look_at(now);
     if (looked_ != std::chrono::steady_clock::time_point{})

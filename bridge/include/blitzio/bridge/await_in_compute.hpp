@@ -55,6 +55,8 @@ private:
     };
 
     static void on_worker(runnable* item) noexcept;
+    void begin_simulated_wait() noexcept;
+    void end_simulated_wait() noexcept;
     /// False: not possible here.
     bool run_suspended() noexcept;
     void run_blocked() noexcept;
@@ -67,6 +69,7 @@ private:
     void* sleeper_ = nullptr;
     /// Null while a thread is blocked.
     void (*resume_)(void* sleeper) noexcept = nullptr;
+    bool simulated_ = false;
 };
 
 template <class Operation>

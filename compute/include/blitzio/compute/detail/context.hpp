@@ -33,6 +33,9 @@ struct compute_context
     /// The deadline is one of steady_clock, not of a virtual clock: loops look at it themselves, so
     /// that a late timer does not make them late.
     bool steady_deadline = false;
+    /// For a task of a simulated runtime: how many bodies wait in await_in_compute(), during which
+    /// the virtual clock runs.
+    int* waiting = nullptr;
 };
 
 /// The context of the calling thread, or null outside of every computation.
