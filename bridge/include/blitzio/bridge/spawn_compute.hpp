@@ -75,6 +75,8 @@ private:
         }
         else
         {
+            const compute::detail::compute_context context{.stop = token};
+            const compute::detail::context_scope inside(&context);
             store_outcome(this->outcome,
                           [&]() -> value_type { return invoke_with_stop(call_, token); });
         }

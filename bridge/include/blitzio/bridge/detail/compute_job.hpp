@@ -4,6 +4,7 @@
 // awaiting side once the waiter was continued.
 #pragma once
 
+#include <blitzio/compute/detail/context.hpp>
 #include <blitzio/compute/pool.hpp>
 #include <blitzio/io/detail/oneshot_state.hpp>
 #include <blitzio/io/detail/operation.hpp>
@@ -35,6 +36,9 @@ protected:
     [[nodiscard]] bool begin(compute::pool* pool, const task_env& env, waiter who,
                              call_function call) noexcept;
 
+    /// What this_compute tells inside a call that is made for a task in `env`.
+    [[nodiscard]] static compute::detail::compute_context context_of(const task_env& env) noexcept;
+
     stop_token token_;
     /// Set when the call was not made: stopped before, or refused by the pool.
     std::error_code refused_;
@@ -57,6 +61,8 @@ private:
     pool_job job_;
     way_back back_;
     runtime_core* runtime_ = nullptr;
+    /// The awaiting task's, which outlives the await.
+    const task_env* env_ = nullptr;
     waiter on_complete_;
     call_function call_ = nullptr;
     /// While a pool has the job: keeps virtual time from passing.
