@@ -149,6 +149,19 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(ended.returncode, 2, given)
             self.assertIn(named, ended.stderr)
 
+    def test_it_shows_what_courtesy_does(self):
+        ended = self.run_with("--show", "800", "--threads", "1", "--compute", "1")
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        lines = ended.stdout.splitlines()
+        self.assertEqual(lines[0].split()[:3], ["courtesy", "p50", "us"])
+        for line, courtesy in zip(lines[1:5], ("on", "off", "on", "off")):
+            name, *figures = line.split()
+            self.assertEqual(name, courtesy)
+            p50, p99, p999, computed = map(int, figures)
+            self.assertTrue(0 < p50 <= p99 <= p999, line)
+            self.assertGreater(computed, 0, line)
+        self.assertIn("courtesy to I/O: on", ended.stdout)
+
     def test_port_in_use_is_an_error(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             ended = self.run_with("--port", str(taken.getsockname()[1]))

@@ -46,6 +46,15 @@ bz::task<void> compute_round_trips_in_flight(fixture& f, std::uint64_t count)
     }
 }
 
+bz::task<void> blocking_round_trips(fixture&, std::uint64_t count)
+{
+    for (std::uint64_t index = 0; index < count; ++index)
+    {
+        auto answer = co_await bz::spawn_blocking([index] { return compare::increment(index); });
+        require(answer && *answer == index + 1, "wrong answer from spawn_blocking");
+    }
+}
+
 using body = bz::task<void> (*)(fixture&, std::uint64_t);
 
 void measure(const compare::options& opts, fixture& f, const char* name, body run)
@@ -66,5 +75,6 @@ int main(int argc, char** argv)
               .pool = bz::compute::pool({.threads = opts.compute})};
     measure(opts, f, "compute_round_trip", compute_round_trips);
     measure(opts, f, "compute_round_trip_64", compute_round_trips_in_flight);
+    measure(opts, f, "spawn_blocking_round_trip", blocking_round_trips);
     return 0;
 }

@@ -1,4 +1,4 @@
-"""Tables of the core cells, and the verdicts on what blitzio is held to (bars.json)."""
+"""Tables of the core cells, and the verdicts on what blitzio is held to in all cells (bars.json)."""
 
 import json
 import pathlib
@@ -10,8 +10,18 @@ BARS_FILE = pathlib.Path(__file__).resolve().parent.parent / "bars.json"
 OURS = "blitzio"
 
 
+# Bars outside of the core cells: figures as they are measured, and ratios to a peer's.
+MICRO = tuple(
+    f"{name}.ns"
+    for name in ("compute_round_trip", "compute_round_trip_64", "spawn_blocking_round_trip")
+)
+MIXED = ("mixed.cheap_p50_us", "mixed.cheap_p99_us", "mixed.cheap_p999_us")
+HEAVY_RATIO = "mixed.best_heavy_ratio"
+BLOCKING_RATIO = "spawn_blocking_round_trip.ratio"
+
+
 def load_bars(path=BARS_FILE):
-    """{setup: {"shape.metric": value, or {"of_best_peer": factor}}}; a name that no shape has is an
+    """{setup: {metric: value, or {"of_best_peer": factor}}}; a name that nothing measured has is an
     error."""
     known = {
         f"{shape.name}.{metric.name}"
@@ -19,6 +29,7 @@ def load_bars(path=BARS_FILE):
         for shape in shapes
         for metric in shape.metrics
     }
+    known |= {*MICRO, *MIXED, HEAVY_RATIO, BLOCKING_RATIO}
     bars = {}
     for setup, entries in json.loads(path.read_text(encoding="utf-8")).items():
         if setup == "about":
@@ -37,39 +48,61 @@ def _median(cell, peer, metric):
     return entry["median"] if entry else None
 
 
-def best_peer(cell, metric):
-    """(name, median) of the contestant with the lowest median, blitzio's own apart; or None."""
-    known = [
+def _known_medians(cell, metric):
+    """[(median, peer)] of all contestants but blitzio's own."""
+    return [
         (median, peer)
         for peer in cell["peers"]
         if not peer.startswith(OURS) and (median := _median(cell, peer, metric)) is not None
     ]
+
+
+def best_peer(cell, metric):
+    """(name, median) of the contestant with the lowest median, blitzio's own apart; or None."""
+    known = _known_medians(cell, metric)
     return min(known)[::-1] if known else None
+
+
+def _figure_for_bar(cell, metric):
+    """(value, best peer's name, its figure) of what a bar speaks of; None: not in this cell."""
+    if metric == HEAVY_RATIO:
+        mine, known = _median(cell, OURS, "heavy_per_s"), _known_medians(cell, "heavy_per_s")
+        if cell["kind"] != "mixed" or not mine or not known:
+            return None
+        rate, peer = max(known)
+        return rate / mine, peer, rate
+    if metric == BLOCKING_RATIO:
+        name = "spawn_blocking_round_trip.ns"
+        mine, best = _median(cell, OURS, name), best_peer(cell, name)
+        return (mine / best[1], *best) if mine is not None and best and best[1] else None
+    kind, name = ("mixed", metric[len("mixed.") :]) if metric in MIXED else (None, metric)
+    value = _median(cell, OURS, name)
+    if value is None or kind not in (None, cell["kind"]):
+        return None
+    return (value, *(best_peer(cell, name) or (None, None)))
 
 
 def evaluate_bars(measured, bars):
     """A verdict for each bar that this run has a figure for."""
     verdicts = []
     for cell in measured:
-        if cell["kind"] not in core.KINDS:
-            continue
         for metric, bar in bars.get(cell["topology"], {}).items():
-            value = _median(cell, OURS, metric)
-            if value is None:
+            figure = _figure_for_bar(cell, metric)
+            if figure is None:
                 continue
-            best = best_peer(cell, metric)
+            value, peer, peer_value = figure
             if isinstance(bar, dict):
-                if best is None:
+                if peer is None:
                     continue
-                bar = bar["of_best_peer"] * best[1]
+                bar = bar["of_best_peer"] * peer_value
             verdicts.append(
                 {
                     "setup": cell["topology"],
                     "metric": metric,
                     "bar": bar,
                     "value": value,
-                    "best_peer": best[0] if best else None,
-                    "best_peer_value": best[1] if best else None,
+                    "best_peer": peer,
+                    "best_peer_value": peer_value,
                     "met": value <= bar,
                 }
             )

@@ -33,11 +33,19 @@ async fn round_trips_in_flight(pool: &'static ThreadPool, count: u64) {
     }
 }
 
+async fn blocking_round_trips(count: u64) {
+    for index in 0..count {
+        let answer = tokio::task::spawn_blocking(move || black_box(index) + 1).await;
+        assert_eq!(answer.expect("blocking pool"), index + 1);
+    }
+}
+
 fn main() {
     let options = Options::from_args();
     let pool = options.compute_pool();
     let runtime = options.runtime();
     let (one, many) = ("compute_round_trip", "compute_round_trip_64");
+    let blocking = "spawn_blocking_round_trip";
     if options.wants(one) {
         measure(&options, &runtime, one, 64, |count| {
             round_trips(pool, count)
@@ -47,5 +55,8 @@ fn main() {
         measure(&options, &runtime, many, 64, |count| {
             round_trips_in_flight(pool, count)
         });
+    }
+    if options.wants(blocking) {
+        measure(&options, &runtime, blocking, 64, blocking_round_trips);
     }
 }
