@@ -1,0 +1,182 @@
+// The lines below directories that contain a text, as `LC_ALL=C grep -rnF` finds them, on all cores
+// and in the order of the paths: directories are walked and files read through the runtime's driver,
+// searched on the compute pool, and printed while work goes on, in bounded memory.
+//
+//     grep_tree [-c] [-i] [--threads N] [--max-bytes B] [--stats] [--] PATTERN PATH...
+//
+// Exit code: 0 when a line matched, 1 when none did, 2 after an error (the rest goes on), as grep;
+// 130 after Ctrl-C. Thread rule: main() only; see support/grep_tree for the parts.
+#include "support/grep_tree/lane.hpp"
+#include "support/grep_tree/loader.hpp"
+#include "support/grep_tree/options.hpp"
+#include "support/grep_tree/printer.hpp"
+#include "support/interrupt_watch.hpp"
+
+#include <blitzio/blitzio.hpp>
+#include <blitzio/bridge/par_map.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace bz = blitzio;
+using namespace grep_tree;
+
+namespace
+{
+
+/// Of one run of a search; a line that makes it more is printed nevertheless.
+constexpr std::size_t text_bytes_max = std::size_t{1} << 20;
+
+struct searched
+{
+    search work;
+    findings found;
+};
+
+/// Half of the memory for what was read ahead, half for what is searched and printed.
+struct shares
+{
+    unsigned lanes;
+    std::size_t portions;
+};
+
+shares divide(std::size_t bytes_max, unsigned threads)
+{
+    const std::size_t affordable = std::max<std::size_t>(bytes_max / 2 / portion_bytes, 2);
+    return {static_cast<unsigned>(std::clamp<std::size_t>(affordable / 2, 1, 8 * threads)),
+            std::min<std::size_t>(affordable, 4 * threads)};
+}
+
+search_options how_to_search(const options& wanted)
+{
+    struct stat status{};
+    const bool one_file =
+        wanted.roots.size() == 1 &&
+        (wanted.roots.front() == "-" ||
+         (::stat(wanted.roots.front().c_str(), &status) == 0 && !S_ISDIR(status.st_mode)));
+    return {wanted.count, !one_file};
+}
+
+loader_options what_to_load(const options& wanted, unsigned lanes)
+{
+    loader_options what{wanted.roots, std::nullopt, lanes};
+    struct stat status{};
+    if (!wanted.count && ::fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode))
+    {
+        what.output = {status.st_dev, status.st_ino};
+    }
+    return what;
+}
+
+/// Everything, from paths to printed lines. `source` outlives the await.
+bz::task<bz::result<void>> run(const patterns& looked_for, search_options how, loader& source,
+                               printer& out, bz::compute::pool& pool, std::size_t portions,
+                               bz::stop_token interrupted)
+{
+    const auto look = [&](portion work) {
+        search one(looked_for, how, std::move(work));
+        findings found = one.run(text_bytes_max);
+        return searched{std::move(one), std::move(found)};
+    };
+    const auto print = [&](searched next) -> bz::task<bz::result<void>> {
+        co_await bz::try_(out.print(next.work, std::move(next.found)));
+        while (!next.work.ended())
+        {
+            auto more = co_await bz::try_(
+                bz::compute_on(pool, [&] { return next.work.run(text_bytes_max); }));
+            co_await bz::try_(out.print(next.work, std::move(more)));
+        }
+        source.give_back(std::move(next.work.work().space));
+        co_return bz::result<void>();
+    };
+    bz::streams::par_options bounds;
+    bounds.max_in_flight = portions;
+    bounds.max_bytes = portions * portion_bytes;
+    auto ended = co_await bz::scope([&](bz::task_group& lanes) -> bz::task<bz::result<void>> {
+        const bz::stop_callback on_interrupt(interrupted,
+                                             [&lanes]() noexcept { lanes.request_stop(); });
+        co_return co_await (source.portions(lanes) | bz::streams::par_map(pool, look, bounds) |
+                            bz::streams::for_each(print));
+    });
+    if (ended)
+    {
+        ended = co_await out.flush();
+    }
+    co_return ended;
+}
+
+void print_stats(const totals& sums, std::chrono::duration<double> took)
+{
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    std::fprintf(stderr,
+                 "grep_tree: %llu files, %llu bytes, %llu lines match; %.3f s, %.2f GB/s; "
+                 "peak memory %.1f MiB\n",
+                 static_cast<unsigned long long>(sums.files),
+                 static_cast<unsigned long long>(sums.bytes),
+                 static_cast<unsigned long long>(sums.lines), took.count(),
+                 static_cast<double>(sums.bytes) / 1e9 / took.count(),
+                 static_cast<double>(used.ru_maxrss) / 1024);
+}
+
+int search_trees(const options& wanted)
+{
+    // Before any other thread, so that all of them leave the signals to it.
+    const example::interrupt_watch watch([] {
+        constexpr char text[] = "grep_tree: interrupted\n";
+        static_cast<void>(!::write(STDERR_FILENO, text, sizeof text - 1));
+    });
+    const auto begun = std::chrono::steady_clock::now();
+    const patterns looked_for(wanted.pattern, wanted.ignore_case);
+    const search_options how = how_to_search(wanted);
+    bz::compute::pool pool({.threads = wanted.threads, .name = "search"});
+    bz::runtime runtime({.io_threads = pool.threads(), .name = "read"});
+    const shares share = divide(wanted.bytes_max, pool.threads());
+    loader source(what_to_load(wanted, share.lanes));
+    printer out(how);
+    const auto ended =
+        runtime.block_on(run(looked_for, how, source, out, pool, share.portions, watch.token()));
+    if (watch.interrupted())
+    {
+        std::fputs("grep_tree: interrupted\n", stderr);
+        return 130;
+    }
+    if (!ended)
+    {
+        std::fprintf(stderr, "grep_tree: write error: %s\n", ended.error().message().c_str());
+        return 2;
+    }
+    if (wanted.stats)
+    {
+        print_stats(out.sums(), std::chrono::steady_clock::now() - begun);
+    }
+    if (out.sums().complaints != 0)
+    {
+        return 2;
+    }
+    return out.sums().matched ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    const auto wanted = parse(argc, argv);
+    try
+    {
+        return search_trees(wanted);
+    }
+    catch (const std::exception& error)
+    {
+        std::fprintf(stderr, "grep_tree: %s\n", error.what());
+        return 2;
+    }
+}
