@@ -6,10 +6,10 @@
 //
 // Exit code: 0 when a line matched, 1 when none did, 2 after an error (the rest goes on), as grep;
 // 130 after Ctrl-C. Thread rule: main() only; see support/grep_tree for the parts.
-#include "support/grep_tree/lane.hpp"
 #include "support/grep_tree/loader.hpp"
 #include "support/grep_tree/options.hpp"
 #include "support/grep_tree/printer.hpp"
+#include "support/grep_tree/searcher.hpp"
 #include "support/interrupt_watch.hpp"
 
 #include <blitzio/blitzio.hpp>
@@ -31,15 +31,6 @@ using namespace grep_tree;
 
 namespace
 {
-
-/// Of one run of a search; a line that makes it more is printed nevertheless.
-constexpr std::size_t text_bytes_max = std::size_t{1} << 20;
-
-struct searched
-{
-    search work;
-    findings found;
-};
 
 /// Half of the memory for what was read ahead, half for what is searched and printed.
 struct shares
@@ -77,34 +68,46 @@ loader_options what_to_load(const options& wanted, unsigned lanes)
 }
 
 /// Everything, from paths to printed lines. `source` outlives the await.
-bz::task<bz::result<void>> run(const patterns& looked_for, search_options how, loader& source,
-                               printer& out, bz::compute::pool& pool, std::size_t portions,
+bz::task<bz::result<void>> run(searcher& look, loader& source, printer& out,
+                               bz::compute::pool& pool, std::size_t portions,
                                bz::stop_token interrupted)
 {
-    const auto look = [&](portion work) {
-        search one(looked_for, how, std::move(work));
-        findings found = one.run(text_bytes_max);
-        return searched{std::move(one), std::move(found)};
-    };
-    const auto print = [&](searched next) -> bz::task<bz::result<void>> {
-        co_await bz::try_(out.print(next.work, std::move(next.found)));
-        while (!next.work.ended())
-        {
-            auto more = co_await bz::try_(
-                bz::compute_on(pool, [&] { return next.work.run(text_bytes_max); }));
-            co_await bz::try_(out.print(next.work, std::move(more)));
-        }
-        source.give_back(std::move(next.work.work().space));
-        co_return bz::result<void>();
-    };
-    bz::streams::par_options bounds;
+    namespace streams = bz::streams;
+    streams::par_options bounds;
     bounds.max_in_flight = portions;
     bounds.max_bytes = portions * portion_bytes;
+    const auto search_job = [&look](job work) { return look.run(std::move(work)); };
+    const auto print = [&](searched next) -> bz::task<bz::result<void>> {
+        for (;;)
+        {
+            co_await bz::try_(out.print(next.work, std::move(next.found)));
+            if (next.work.ended())
+            {
+                break;
+            }
+            const auto go_on = [&] { next.found = look.go_on(next.work); };
+            co_await bz::try_(bz::compute_on(pool, go_on));
+        }
+        source.give_back(std::move(next.work.contents().space));
+        co_return bz::result<void>();
+    };
     auto ended = co_await bz::scope([&](bz::task_group& lanes) -> bz::task<bz::result<void>> {
         const bz::stop_callback on_interrupt(interrupted,
                                              [&lanes]() noexcept { lanes.request_stop(); });
-        co_return co_await (source.portions(lanes) | bz::streams::par_map(pool, look, bounds) |
-                            bz::streams::for_each(print));
+        const auto print_all = [&](searched next) -> bz::task<bz::result<void>> {
+            auto left = std::move(next.left);
+            co_await bz::try_(print(std::move(next)));
+            if (left.empty())
+            {
+                co_return bz::result<void>();
+            }
+            // Files that were not in the system's memory, or are too large to be read in one go.
+            co_return co_await (source.read_ahead(std::move(left), lanes) |
+                                streams::par_map(pool, search_job, bounds) |
+                                streams::for_each(print));
+        };
+        co_return co_await (source.jobs(lanes) | streams::par_map(pool, search_job, bounds) |
+                            streams::for_each(print_all));
     });
     if (ended)
     {
@@ -141,9 +144,10 @@ int search_trees(const options& wanted)
     bz::runtime runtime({.io_threads = pool.threads(), .name = "read"});
     const shares share = divide(wanted.bytes_max, pool.threads());
     loader source(what_to_load(wanted, share.lanes));
+    searcher look(looked_for, how, source);
     printer out(how);
     const auto ended =
-        runtime.block_on(run(looked_for, how, source, out, pool, share.portions, watch.token()));
+        runtime.block_on(run(look, source, out, pool, share.portions, watch.token()));
     if (watch.interrupted())
     {
         std::fputs("grep_tree: interrupted\n", stderr);

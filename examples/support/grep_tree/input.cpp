@@ -33,6 +33,7 @@ input::~input()
 
 bz::task<bz::result<void>> input::open(const subject& what)
 {
+    position_ = what.position;
     if (!what.special)
     {
         // What the walk has seen may be another file by now, and that a FIFO: opening must not wait

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace grep_tree
@@ -62,7 +63,6 @@ private:
     [[nodiscard]] bz::task<bz::result<bool>> look_at(const subject& what, input& opened);
     [[nodiscard]] bz::task<bz::result<void>> read_all(const subject& what, input& opened);
     [[nodiscard]] bz::task<bz::result<void>> make_room();
-    [[nodiscard]] std::size_t find_cut() const;
     [[nodiscard]] std::span<std::byte> room_to_read() const;
 
     loader& from_;
@@ -132,6 +132,8 @@ bz::task<bz::result<void>> filler::read_all(const subject& what, input& opened)
     piece_ = {};
     piece_.path = what.path;
     piece_.offset = used_;
+    piece_.position = what.position;
+    piece_.first = what.position == 0;
     for (bool holes_looked_for = !opened.is_regular();;)
     {
         if (used_ == current_.space.capacity)
@@ -162,18 +164,11 @@ bz::task<bz::result<void>> filler::read_all(const subject& what, input& opened)
     }
 }
 
-/// Up to the end of a block of the file, if it fits, so that little has to be moved when the file
-/// goes on.
 std::span<std::byte> filler::room_to_read() const
 {
-    std::size_t room = current_.space.capacity - used_;
     const std::uint64_t position = piece_.position + (used_ - piece_.offset);
-    const std::uint64_t block_end = (position + room) / block_bytes * block_bytes;
-    if (block_end > position)
-    {
-        room = static_cast<std::size_t>(block_end - position);
-    }
-    return std::as_writable_bytes(std::span(current_.space.bytes.get() + used_, room));
+    const std::size_t length = length_to_read(position, current_.space.capacity - used_);
+    return std::as_writable_bytes(std::span(current_.space.bytes.get() + used_, length));
 }
 
 void filler::append_piece(std::size_t length, bool last)
@@ -191,32 +186,12 @@ void filler::append_piece(std::size_t length, bool last)
     piece_.first = false;
 }
 
-/// How much of the unfinished piece are whole lines that ended before a block of the file did; 0:
-/// nothing. In a file with null bytes, these end lines, too.
-std::size_t filler::find_cut() const
-{
-    const std::uint64_t end = piece_.position + (used_ - piece_.offset);
-    const std::uint64_t block = end / block_bytes * block_bytes;
-    if (block <= piece_.position)
-    {
-        return 0;
-    }
-    const char* const begin = current_.space.bytes.get() + piece_.offset;
-    const auto length = static_cast<std::size_t>(block - piece_.position);
-    for (const char line_end : {'\n', '\0'})
-    {
-        if (const void* const found = memrchr(begin, line_end, length))
-        {
-            return static_cast<std::size_t>(static_cast<const char*>(found) - begin) + 1;
-        }
-    }
-    return 0;
-}
-
 /// Hands over what is whole, and begins a portion with the rest; when nothing is, the portion grows.
 bz::task<bz::result<void>> filler::make_room()
 {
-    if (const std::size_t cut = find_cut(); cut != 0)
+    const std::string_view unfinished(current_.space.bytes.get() + piece_.offset,
+                                      used_ - piece_.offset);
+    if (const std::size_t cut = whole_lines(unfinished, piece_.position); cut != 0)
     {
         append_piece(cut, false);
     }

@@ -12,10 +12,6 @@
 namespace grep_tree
 {
 
-/// Four blocks: little enough to stay in a processor's cache between being read and being
-/// searched, enough to be worth the way to another thread.
-inline constexpr std::size_t portion_bytes = 4 * block_bytes;
-
 /// Until all files are read, or nobody receives any more, or a stop is requested.
 [[nodiscard]] blitzio::task<void> fill_lane(loader& from, std::vector<subject> files,
                                             blitzio::sync::channel_sender<portion> out);

@@ -3,6 +3,7 @@
 
 #include "grep_tree/lane.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace grep_tree
@@ -14,7 +15,11 @@ namespace
 {
 
 /// Enough small files to fill a portion, few enough to share a directory among the lanes.
-constexpr std::size_t group_files_max = 8;
+constexpr std::size_t group_files_max = 16;
+/// Groups that are read by lanes after one that could not be read at once: at first, and when that
+/// happens again and again.
+constexpr unsigned pause_first = 8;
+constexpr unsigned pause_most = 1024;
 
 } // namespace
 
@@ -41,39 +46,88 @@ void loader::give_back(buffer used)
     }
 }
 
-bz::generator<portion> loader::portions(bz::task_group& group)
+void loader::note_cached(bool was) noexcept
+{
+    const unsigned pause = pause_.load(std::memory_order_relaxed);
+    if (was)
+    {
+        pause_.store(pause_first, std::memory_order_relaxed);
+        return;
+    }
+    groups_to_read_.store(pause, std::memory_order_relaxed);
+    pause_.store(std::min(2 * pause, pause_most), std::memory_order_relaxed);
+}
+
+bool loader::expect_cached() noexcept
+{
+    const unsigned left = groups_to_read_.load(std::memory_order_relaxed);
+    if (left != 0)
+    {
+        groups_to_read_.store(left - 1, std::memory_order_relaxed);
+    }
+    return left == 0;
+}
+
+loader::lane loader::read(std::vector<subject> files, bz::task_group& group)
+{
+    auto [sender, receiver] = bz::sync::channel<portion>(1);
+    group.spawn(fill_lane(*this, std::move(files), std::move(sender)));
+    return std::move(receiver);
+}
+
+bz::generator<job> loader::read_ahead(std::vector<subject> files, bz::task_group& group)
+{
+    lane from = read(std::move(files), group);
+    for (;;)
+    {
+        auto next = co_await from.receive();
+        if (!next && next.error() == bz::io_errc::closed)
+        {
+            co_return;
+        }
+        co_yield job{co_await bz::try_(std::move(next)), {}};
+    }
+}
+
+bz::generator<job> loader::jobs(bz::task_group& group)
 {
     std::deque<lane> lanes;
-    for (bool all_found = false; !all_found || !lanes.empty();)
+    std::vector<subject> waiting; // for the lanes to be empty: groups keep their order
+    for (bool all_found = false;;)
     {
-        while (!all_found && lanes.size() < options_.lanes)
+        while (!all_found && waiting.empty() && lanes.size() < options_.lanes)
         {
             auto files = co_await bz::try_(next_group());
             all_found = files.empty();
-            if (!all_found)
+            if (all_found)
             {
-                auto [sender, receiver] = bz::sync::channel<portion>(1);
-                lanes.push_back(std::move(receiver));
-                group.spawn(fill_lane(*this, std::move(files), std::move(sender)));
+                break;
+            }
+            if (expect_cached())
+            {
+                waiting = std::move(files);
+            }
+            else
+            {
+                lanes.push_back(read(std::move(files), group));
             }
         }
         if (lanes.empty())
         {
-            break;
+            if (waiting.empty())
+            {
+                break;
+            }
+            co_yield job{{}, std::exchange(waiting, {})};
+            continue;
         }
         auto next = co_await lanes.front().receive();
-        if (next)
-        {
-            co_yield *std::move(next);
-        }
-        else if (next.error() == bz::io_errc::closed)
+        if (!next && next.error() == bz::io_errc::closed)
         {
             lanes.pop_front();
+            continue;
         }
-        else
-        {
-            co_yield bz::fail(next.error());
-        }
+        co_yield job{co_await bz::try_(std::move(next)), {}};
     }
 }
 

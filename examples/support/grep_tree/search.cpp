@@ -52,15 +52,14 @@ std::uint64_t count_newlines(const char* first, const char* last) noexcept
 
 } // namespace
 
-findings search::run(std::size_t text_max)
+void search::run(findings& into, std::size_t text_max)
 {
-    findings found;
     while (next_piece_ < work_.pieces.size())
     {
         const piece& of = work_.pieces[next_piece_];
-        report& about = found.reports.emplace_back();
+        report& about = into.reports.emplace_back();
         about.piece = next_piece_;
-        about.text_begin = found.text.size();
+        about.text_begin = into.text.size();
         if (!begun_)
         {
             begin_piece(of, about);
@@ -72,9 +71,9 @@ findings search::run(std::size_t text_max)
         }
         else
         {
-            about.ended = search_lines(of, found, about, text_max);
+            about.ended = search_lines(of, into, about, text_max);
         }
-        about.text_end = found.text.size();
+        about.text_end = into.text.size();
         if (!about.ended)
         {
             break;
@@ -82,7 +81,6 @@ findings search::run(std::size_t text_max)
         begun_ = false;
         ++next_piece_;
     }
-    return found;
 }
 
 void search::begin_piece(const piece& of, report& about)

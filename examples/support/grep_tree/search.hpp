@@ -70,8 +70,14 @@ public:
     {
     }
 
-    /// Goes on where it stopped: until all is searched, or `text_max` bytes are there to be printed.
-    [[nodiscard]] findings run(std::size_t text_max);
+    /// One more piece of the portion; only when what was there is searched.
+    void add(piece more)
+    {
+        work_.pieces.push_back(std::move(more));
+    }
+
+    /// Goes on where it stopped: until all is searched, or `into` has `text_max` bytes.
+    void run(findings& into, std::size_t text_max);
 
     [[nodiscard]] bool ended() const noexcept
     {
@@ -83,14 +89,9 @@ public:
         return work_.pieces[index];
     }
 
-    [[nodiscard]] portion& work() noexcept
+    [[nodiscard]] portion& contents() noexcept
     {
         return work_;
-    }
-
-    [[nodiscard]] std::size_t bytes() const noexcept
-    {
-        return work_.bytes();
     }
 
 private:
