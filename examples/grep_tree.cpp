@@ -6,6 +6,7 @@
 //
 // Exit code: 0 when a line matched, 1 when none did, 2 after an error (the rest goes on), as grep;
 // 130 after Ctrl-C. Thread rule: main() only; see support/grep_tree for the parts.
+#include "support/grep_tree/cached_file.hpp"
 #include "support/grep_tree/loader.hpp"
 #include "support/grep_tree/options.hpp"
 #include "support/grep_tree/printer.hpp"
@@ -21,7 +22,6 @@
 #include <exception>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,13 +58,8 @@ search_options how_to_search(const options& wanted)
 
 loader_options what_to_load(const options& wanted, unsigned lanes)
 {
-    loader_options what{wanted.roots, std::nullopt, lanes};
-    struct stat status{};
-    if (!wanted.count && ::fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode))
-    {
-        what.output = {status.st_dev, status.st_ino};
-    }
-    return what;
+    const auto output = wanted.count ? std::nullopt : identity_of(STDOUT_FILENO);
+    return {wanted.roots, output, lanes};
 }
 
 /// Everything, from paths to printed lines. `source` outlives the await.

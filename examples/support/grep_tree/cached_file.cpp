@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,6 +26,18 @@ int open_cached(const char* path) noexcept
 
 } // namespace
 
+std::optional<file_identity> identity_of(int descriptor) noexcept
+{
+    struct stat status{};
+    if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode))
+    {
+        return std::nullopt;
+    }
+    // The device as fs::file_status has it.
+    const std::uint64_t device = (std::uint64_t{major(status.st_dev)} << 32) | minor(status.st_dev);
+    return file_identity{device, status.st_ino};
+}
+
 cached_file::cached_file(const std::string& path) noexcept : descriptor_(open_cached(path.c_str()))
 {
 }
@@ -35,13 +48,6 @@ cached_file::~cached_file()
     {
         ::close(descriptor_);
     }
-}
-
-bool cached_file::is(const file_identity& other) const noexcept
-{
-    struct stat status{};
-    return ::fstat(descriptor_, &status) == 0 && status.st_dev == other.device &&
-           status.st_ino == other.inode;
 }
 
 bool cached_file::has_hole(std::uint64_t offset) const noexcept

@@ -13,6 +13,9 @@
 namespace grep_tree
 {
 
+/// Nothing unless it is a regular file.
+[[nodiscard]] std::optional<file_identity> identity_of(int descriptor) noexcept;
+
 class cached_file
 {
 public:
@@ -28,7 +31,10 @@ public:
         return descriptor_ >= 0;
     }
 
-    [[nodiscard]] bool is(const file_identity& other) const noexcept;
+    [[nodiscard]] bool is(const file_identity& other) const noexcept
+    {
+        return identity_of(descriptor_) == other;
+    }
 
     /// There are parts behind `offset` that were never written.
     [[nodiscard]] bool has_hole(std::uint64_t offset) const noexcept;

@@ -114,7 +114,7 @@ bz::task<bz::result<bool>> filler::look_at(const subject& what, input& opened)
         co_return true;
     }
     const auto status = co_await bz::try_(opened.status());
-    if (status.device != output->device || status.inode != output->inode)
+    if (file_identity{status.device, status.inode} != *output)
     {
         co_return true;
     }

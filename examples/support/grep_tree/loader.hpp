@@ -24,6 +24,8 @@ struct file_identity
 {
     std::uint64_t device;
     std::uint64_t inode;
+
+    friend bool operator==(const file_identity&, const file_identity&) = default;
 };
 
 struct loader_options

@@ -14,7 +14,8 @@ namespace grep_tree
 {
 
 /// grep reads in blocks of this size, and decides with each that has come whether the file is
-/// binary: lines that ended in an earlier block are printed, later ones are not.
+/// binary: lines that ended in an earlier block are printed, later ones are not. (Behind a line of
+/// more than 90 KiB grep's blocks become larger, for all files that follow; ours do not.)
 inline constexpr std::size_t block_bytes = 96 * 1024;
 
 /// Little enough to stay in a processor's cache between being read and being searched, enough to be

@@ -118,7 +118,6 @@ void search::find_end_of_text(const piece& of)
 /// False: there is enough to be printed, and more to be searched.
 bool search::search_lines(const piece& of, findings& into, report& about, std::size_t text_max)
 {
-    about.binary = text_end_ != end_ || of.binary;
     while (position_ != text_end_)
     {
         const char* const match = cursor_->next(position_);
@@ -137,6 +136,7 @@ bool search::search_lines(const piece& of, findings& into, report& about, std::s
             return false;
         }
     }
+    about.binary = text_end_ != end_ || of.binary;
     about.binary_match = text_end_ != end_ && cursor_->next(text_end_) != end_;
     if (!of.first || !of.last)
     {

@@ -41,7 +41,8 @@ struct report
     std::uint64_t matches = 0;
     /// Of the piece; counted only where a file has several.
     std::uint64_t newlines = 0;
-    /// There are null bytes, and there is a match that is not printed because of them.
+    /// There are null bytes, and there is a match that is not printed because of them. Known at the
+    /// end.
     bool binary = false;
     bool binary_match = false;
     /// The piece was searched to its end.
