@@ -53,7 +53,7 @@ run_logged()
 
 deps_tools()
 {
-    local wanted=(ninja-build pkg-config make ccache python3 libssl-dev xz-utils ca-certificates openssl)
+    local wanted=(ninja-build pkg-config make ccache python3 libssl-dev libdeflate-dev xz-utils ca-certificates openssl)
     have cmake || wanted+=(cmake)
     # A tool that is on the PATH counts, wherever it came from.
     local package needed=()
@@ -61,6 +61,7 @@ deps_tools()
         case "$package" in
             ninja-build) have ninja || needed+=("$package") ;;
             xz-utils) have xz || needed+=("$package") ;;
+            libdeflate-dev) [ -e /usr/include/libdeflate.h ] || needed+=("$package") ;;
             libssl-dev) [ -e /usr/include/openssl/evp.h ] || needed+=("$package") ;;
             ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] || needed+=("$package") ;;
             *) have "$package" || needed+=("$package") ;;
