@@ -164,6 +164,20 @@ class Trees(unittest.TestCase):
             self.check(b"77777", [*options, "-c"], ["-c"])
         self.check(b"")  # more to print than is kept in memory
 
+    def test_files_that_are_not_in_memory(self):
+        for number in range(400):
+            self.write(b"d%d/file%d" % (number % 7, number), b"abc %d\n" % number + b"x y z\n" * (number * number % 30_000))
+        self.write(b"d3/large", b"abc\n" + b"some text\n" * 4_000_000 + b"abc")
+        for _ in range(3):
+            for path in self.files:
+                with open(path, "rb") as file:
+                    os.fdatasync(file.fileno())
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            mine = run("abc", self.root)
+            other = grep(["-rnFZ"], b"abc", self.root)
+            self.assertEqual(mine.stdout, by_path(other.stdout))
+            self.assertEqual((mine.returncode, mine.stderr), (0, b""))
+
     def test_roots(self):
         one = self.write(b"one", b"abc\n")
         two = self.write(b"two", b"abc\n")
