@@ -1,4 +1,4 @@
-# The commands that show something: demo, bench, compare, doctor, format. Sourced by `dev`.
+# The commands that show something: demo, tools, bench, compare, doctor, format. Sourced by `dev`.
 
 run_demo()
 {
@@ -8,6 +8,16 @@ run_demo()
     # The demonstration measures time and peak memory; these are its own needs.
     apt_install time findutils
     exec python3 "$root/benchmarks/hash_tree_demo.py" "$root/build/release/bin/hash_tree" "$@"
+}
+
+run_tools()
+{
+    deps_all
+    configure release
+    build_preset release example_grep_tree example_hash_tree example_log_analytics example_par_gzip
+    # What the examples are held against.
+    apt_install time findutils grep ripgrep pigz
+    exec python3 "$root/benchmarks/tools_demo.py" "$root/build/release/bin" "$@"
 }
 
 run_bench()
@@ -122,6 +132,7 @@ run_help()
 
   demo [PATH]          hash a real tree (default: the system's include, library and documentation folders) with
                        examples/hash_tree, check every line, and compare with find | xargs
+  tools [...]          the example programs beside grep, ripgrep, pigz, sha256sum; --only grep|gzip|hash|log
   test [MODE] [...]    build and run the tests; ./dev test --help lists the modes
   coverage [...]       which lines and branches the tests reach, per file; ./dev coverage --help lists the options
   bench [ARGUMENTS]    the micro benchmarks; arguments go to Google Benchmark
