@@ -318,6 +318,11 @@ result<void> pool::enqueue(job& work) noexcept
     return core_->enqueue(work);
 }
 
+detail::job_times& pool::times() noexcept
+{
+    return core_->times();
+}
+
 namespace
 {
 

@@ -2,6 +2,7 @@
 // Thread rule: enqueue() and the questions from any thread; construction and destruction by one.
 #pragma once
 
+#include <blitzio/compute/detail/job_times.hpp>
 #include <blitzio/compute/pool.hpp>
 
 #include <tbb/task_arena.h>
@@ -71,6 +72,11 @@ public:
 
     [[nodiscard]] bool forked_away() const noexcept;
 
+    [[nodiscard]] job_times& times() noexcept
+    {
+        return times_;
+    }
+
 private:
     /// Set by the destructor: whoever ends the last job then has to wake it.
     static constexpr std::size_t closing_bit = std::size_t{1} << (sizeof(std::size_t) * 8 - 1);
@@ -84,6 +90,7 @@ private:
     std::string name_;
     std::uint32_t generation_;
     std::atomic<std::size_t> pending_{0};
+    job_times times_;
     std::mutex mutex_;
     std::condition_variable all_ended_;
     bool ended_ = false; // guarded by mutex_

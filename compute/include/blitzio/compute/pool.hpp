@@ -48,6 +48,7 @@ struct job
 namespace detail
 {
 class pool_core;
+struct job_times;
 } // namespace detail
 
 /// N threads that really run at the same time, whatever the number of processors.
@@ -87,6 +88,9 @@ public:
     /// Has `work.run` called once on a thread of the pool. Never blocks. On failure
     /// (no_such_process after fork, not_enough_memory) `work` is not called.
     [[nodiscard]] result<void> enqueue(job& work) noexcept;
+
+    /// For the bridge: what was measured of its jobs.
+    [[nodiscard]] detail::job_times& times() noexcept;
 
 private:
     explicit pool(std::unique_ptr<detail::pool_core> core) noexcept;

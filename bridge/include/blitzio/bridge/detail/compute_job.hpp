@@ -35,6 +35,10 @@ protected:
     [[nodiscard]] bool begin(compute::pool* pool, const task_env& env, waiter who,
                              call_function call) noexcept;
 
+    /// The waiter is continued behind what can run on this worker already: for what has finished at
+    /// once, when its task has used up its turn. Always true, as start() gives it.
+    [[nodiscard]] bool give_way(const task_env& env, waiter who) noexcept;
+
     stop_token token_;
     /// Set when the call was not made: stopped before, or refused by the pool.
     std::error_code refused_;
