@@ -144,6 +144,11 @@ std::expected<void, config_error> validate(const runtime_config& config)
                       std::to_string(config.blocking_keep_alive.count()) + " ms",
                       "must not be negative");
     }
+    if (config.stall_threshold.count() < 0)
+    {
+        return reject("stall_threshold", std::to_string(config.stall_threshold.count()) + " ms",
+                      "must not be negative");
+    }
     if (config.thread_stack_bytes != 0 && config.thread_stack_bytes < stack_bytes_min)
     {
         return reject("thread_stack_bytes", std::to_string(config.thread_stack_bytes),

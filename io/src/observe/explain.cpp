@@ -92,6 +92,11 @@ std::string runtime_core::describe_sizes() const
             : backend_->name() == "io_uring"
                 ? "up to " + std::to_string(config_.registered_files_max)
                 : "off (this backend has none)") +
+           '\n' + "stalls: " +
+           (stalls_ != nullptr
+                ? "reported after " + std::to_string(config_.stall_threshold.count()) + " ms"
+            : config_.stall_threshold.count() == 0 ? std::string("not watched (configured)")
+                                                   : std::string("not watched (no threads)")) +
            '\n' + "stacks of the workers: " +
            (config_.thread_stack_bytes == 0
                 ? std::string("the system's default")

@@ -54,6 +54,11 @@ runtime_metrics runtime_core::metrics() const
     for (const auto& each : workers_)
     {
         all.per_worker.push_back(read_worker(*each));
+        if (stalls_ != nullptr)
+        {
+            all.per_worker.back().stalls = stalls_->stalls(each->index());
+            all.per_worker.back().longest_stall = stalls_->longest(each->index());
+        }
         all += all.per_worker.back();
     }
     all.tasks_spawned += spawned_outside_.load(std::memory_order_relaxed);
