@@ -132,6 +132,10 @@ std::expected<void, config_error> validate(const runtime_config& config)
     {
         return checked;
     }
+    if (config.blocking_queue_max == 0)
+    {
+        return reject("blocking_queue_max", "0", "must be at least 1");
+    }
     if (auto checked = check_range("registered_files_max", config.registered_files_max, 0,
                                    limits::registered_files_max);
         !checked)

@@ -169,10 +169,12 @@ std::expected<void, config_error> runtime_core::build()
     user_pool_ = std::make_unique<blocking_pool>(
         blocking_pool::options{.threads_max = config_.blocking_threads_max,
                                .keep_alive = config_.blocking_keep_alive,
+                               .queue_length_max = config_.blocking_queue_max,
                                .name = config_.name + "-block"});
     file_pool_ = std::make_unique<blocking_pool>(
         blocking_pool::options{.threads_max = config_.file_threads_max,
                                .keep_alive = config_.blocking_keep_alive,
+                               .queue_length_max = config_.blocking_queue_max,
                                .name = config_.name + "-file"});
     auto chosen = choose_backend(wanted);
     if (chosen)

@@ -85,6 +85,7 @@ std::string runtime_core::describe_sizes() const
            '\n' + "blocking pool: up to " + std::to_string(config_.blocking_threads_max) +
            " threads\n" + "file pool: up to " + std::to_string(config_.file_threads_max) +
            " threads\n" +
+           "calls that may wait for either: " + std::to_string(config_.blocking_queue_max) + '\n' +
            "idle threads of both stay for: " + std::to_string(config_.blocking_keep_alive.count()) +
            " ms\n" + "timers per worker: " + count(config_.timers_max) + '\n' +
            "registered files per ring: " +

@@ -210,6 +210,14 @@ void write_pools(exposition& out, const pool_metrics& blocking, const pool_metri
     both("pool_completed_total", "counter", "Calls that have ended.", &pool_metrics::completed);
     both("pool_thread_start_failures_total", "counter", "Threads that could not be started.",
          &pool_metrics::thread_start_failures);
+    both("pool_threads_started_total", "counter", "Threads that were started.",
+         &pool_metrics::threads_started);
+    both("pool_refused_total", "counter", "Calls refused because too many waited.",
+         &pool_metrics::refused);
+    out.family("pool_queue_wait_seconds", "histogram",
+               "How long calls have waited for a thread, sampled.");
+    out.histogram(blocking.queue_wait, "pool=\"blocking\"");
+    out.histogram(files.queue_wait, "pool=\"file\"");
 }
 
 } // namespace

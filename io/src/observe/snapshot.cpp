@@ -41,7 +41,10 @@ pool_metrics read_pool(const blocking_pool::statistics& from, unsigned threads_m
             .threads_max = threads_max,
             .queued = from.queued,
             .completed = from.completed,
-            .thread_start_failures = from.thread_start_failures};
+            .thread_start_failures = from.thread_start_failures,
+            .threads_started = from.threads_started,
+            .refused = from.refused,
+            .queue_wait = from.queue_wait};
 }
 
 } // namespace

@@ -102,6 +102,11 @@ struct pool_metrics
     std::size_t queued = 0;
     std::uint64_t completed = 0;
     std::uint64_t thread_start_failures = 0;
+    std::uint64_t threads_started = 0;
+    /// Jobs that were refused because too many waited.
+    std::uint64_t refused = 0;
+    /// How long jobs have waited for a thread; sampled.
+    latency_histogram queue_wait;
 };
 
 /// Counters of a runtime, each from its own moment; they agree with each other only while nothing

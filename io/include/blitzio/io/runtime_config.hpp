@@ -98,6 +98,9 @@ struct runtime_config
     unsigned ring_entries = 0;
     /// Threads that spawn_blocking may use.
     unsigned blocking_threads_max = 512;
+    /// Calls that may wait for a thread in each of the two pools; beyond it io_errc::pool_queue_full
+    /// (files: resource_unavailable_try_again).
+    std::size_t blocking_queue_max = 1'000'000;
     /// Threads for file operations that the backend cannot do without blocking.
     unsigned file_threads_max = 64;
     /// Memory of the pool that lease_buffer() takes from, and that leased reads fall back to.
@@ -130,7 +133,7 @@ struct runtime_config
     std::chrono::milliseconds stall_threshold{50};
     /// Called with each such report, on the thread that watches; must not throw. Null: print to
     /// stderr, once a second at the most.
-    std::function<void(const stall_report&)> on_stall;
+    std::function<void(const stall_report&)> on_stall{};
     simulation_config simulation{};
     /// Called with an exception that nobody can observe any more and where its task was spawned.
     /// Null: print both and terminate.
