@@ -58,7 +58,13 @@ private:
         /// Spinning in vain doubles how often it is not tried after that.
         unsigned spins_to_skip = 0;
         unsigned next_skips = 1;
+        /// When the last job ended, or the current one was found.
+        std::chrono::steady_clock::time_point mark{};
+        /// How many of the next jobs are to be measured by the thread's CPU time.
+        unsigned to_measure = 0;
+        /// Written once by the thread, when nice_applied says so.
         nice_outcome nice;
+        std::atomic<bool> nice_applied{false};
         std::thread thread;
     };
 
@@ -68,6 +74,9 @@ private:
     void thread_main(unsigned index) noexcept;
     void serve(unsigned index) noexcept;
     void run(member& me, job& work) noexcept;
+    void look_for_long_jobs(member& me, std::chrono::nanoseconds cpu_before) noexcept;
+    void give_way_from_now_on(member& me) noexcept;
+    [[nodiscard]] std::string explain_courtesy() const;
     [[nodiscard]] bool stay_awake(member& me) noexcept;
     [[nodiscard]] bool park(unsigned index, bool searching) noexcept;
     void wake_one() noexcept;
