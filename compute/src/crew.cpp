@@ -28,7 +28,7 @@ using ns = std::chrono::nanoseconds;
 
 /// How long a thread without a job stays awake. Being woken on another processor costs 5 to 25 us.
 constexpr ns spin_time{30'000};
-constexpr int looks_per_clock = 16;
+constexpr int looks_per_yield = 512;
 constexpr unsigned skips_max = 1024;
 /// A job that lasts longer keeps I/O waiting. Shorter ones do not, and a thread with a raised nice
 /// value loses its processor to whom it wakes at once: with tiny jobs that is two changes of
@@ -288,7 +288,9 @@ bool crew::stay_awake(member& me) noexcept
     const auto end = clock::now() + spin_time;
     do
     {
-        for (int look = 0; look < looks_per_clock; ++look)
+        // Whoever is to bring the next job may have been put onto this very processor.
+        std::this_thread::yield();
+        for (int look = 0; look < looks_per_yield; ++look)
         {
             if (!queue_.looks_empty())
             {
