@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 
 namespace blitzio::detail
@@ -29,7 +28,9 @@ struct experience
 };
 constinit thread_local experience lately;
 
-bool spin_until_finished(const oneshot_state<>& hand_off) noexcept
+/// Until the hand-off is finished, or there is something else to do for this worker: of many
+/// computations in flight another one ends first.
+bool spin_until_there_is_work(const oneshot_state<>& hand_off) noexcept
 {
     const auto end = std::chrono::steady_clock::now() + spin_time_max;
     do
@@ -42,6 +43,10 @@ bool spin_until_finished(const oneshot_state<>& hand_off) noexcept
             }
             std_atomics::pause();
         }
+        if (!about_to_park())
+        {
+            return true;
+        }
     } while (std::chrono::steady_clock::now() < end);
     return false;
 }
@@ -50,9 +55,7 @@ bool spin_until_finished(const oneshot_state<>& hand_off) noexcept
 
 void wait_briefly(const compute::pool& pool, const oneshot_state<>& hand_off) noexcept
 {
-    // One more than there are threads: a job that has just handed over its result still counts.
-    const bool busy = pool.pending() > std::size_t{pool.threads()} + 1;
-    if (pool.processors() < 2 || busy || !about_to_park() || !consume_budget())
+    if (pool.processors() < 2 || !about_to_park() || !consume_budget())
     {
         return;
     }
@@ -61,7 +64,7 @@ void wait_briefly(const compute::pool& pool, const oneshot_state<>& hand_off) no
         --lately.to_skip;
         return;
     }
-    if (spin_until_finished(hand_off))
+    if (spin_until_there_is_work(hand_off))
     {
         lately.next_skips = 1;
         return;

@@ -1,21 +1,18 @@
-// The pool on top of a tbb::task_arena.
-// Thread rule: see pool.hpp. Each job is one enqueued task of oneTBB; what oneTBB allocates for it
-// comes from its own per-thread pools.
+// What a program sees of a pool. Thread rule: see pool.hpp.
 #include <blitzio/compute/pool.hpp>
 
+#include "crew.hpp"
 #include "fork_guard.hpp"
 #include "pool_core.hpp"
 #include "thread_budget.hpp"
 
 #include <blitzio/io/processors.hpp>
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <thread>
-#include <utility>
+#include <tbb/info.h>
 
-#include <pthread.h>
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace blitzio::compute
 {
@@ -26,164 +23,126 @@ namespace detail
 namespace
 {
 
-thread_local const pool_core* owner_of_this_thread = nullptr;
-/// The number of the pool after which this thread is named. A thread leaves the arena whenever it
-/// is idle; coming back to the same one must not cost a system call.
-thread_local std::uint64_t named_after = 0;
-std::atomic<std::uint64_t> pools_created{0};
-
 /// oneTBB must not be used in a child that was forked after the parent had used it, because its
 /// threads do not exist there. Null while no pool was ever created.
 std::atomic<std::uint32_t> first_generation{0};
 
-pool_error forked_error()
+pool_error invalid(std::string field, const std::string& text)
 {
-    return {"process",
-            "the process was forked after its parent had created a compute pool; the threads exist "
-            "only in the parent",
-            std::make_error_code(std::errc::no_such_process)};
+    return {field, field + ": " + text, std::make_error_code(std::errc::invalid_argument)};
 }
 
-} // namespace
-
-const pool_core* current_pool() noexcept
+template <class Ids>
+std::string list_of(const Ids& ids)
 {
-    return owner_of_this_thread;
-}
-
-thread_observer::thread_observer(tbb::task_arena& arena, const pool_core& core,
-                                 const std::string& name)
-    : tbb::task_scheduler_observer(arena), core_(core), name_(name),
-      pool_number_(pools_created.fetch_add(1, std::memory_order_relaxed) + 1)
-{
-    observe(true);
-}
-
-thread_observer::~thread_observer()
-{
-    observe(false);
-}
-
-void thread_observer::on_scheduler_entry(bool is_worker)
-{
-    owner_of_this_thread = &core_;
+    std::string text;
+    for (const auto id : ids)
     {
-        const std::lock_guard lock(mutex_);
-        ++inside_;
+        text += (text.empty() ? "" : ", ") + std::to_string(id);
     }
-    if (!is_worker || named_after == pool_number_)
+    return text;
+}
+
+template <class Ids>
+bool is_among(int value, const Ids& ids)
+{
+    return std::find(ids.begin(), ids.end(), value) != ids.end();
+}
+
+std::expected<void, pool_error> check_constraints(const pool_constraints& given)
+{
+    if (given.numa_node != -1)
     {
-        return;
+        const auto known = tbb::info::numa_nodes();
+        if (given.numa_node < 0 || !is_among(given.numa_node, known))
+        {
+            return std::unexpected(
+                invalid("constraints.numa_node", std::to_string(given.numa_node) +
+                                                     " is none of those that oneTBB knows here (" +
+                                                     list_of(known) + ")"));
+        }
     }
-    named_after = pool_number_;
-    // The kernel keeps 15 characters; the number tells the threads apart, so the prefix gives way.
-    char number[12];
-    char name[16];
-    const int digits =
-        std::snprintf(number, sizeof number, "-%d", tbb::this_task_arena::current_thread_index());
-    std::snprintf(name, sizeof name, "%.*s%s", 15 - digits, name_.c_str(), number);
-    pthread_setname_np(pthread_self(), name);
-}
-
-void thread_observer::on_scheduler_exit(bool)
-{
-    owner_of_this_thread = nullptr;
-    // Notified under the mutex: whoever waits cannot go on before this thread has let go.
-    const std::lock_guard lock(mutex_);
-    --inside_;
-    left_.notify_all();
-}
-
-void thread_observer::wait_until_left()
-{
-    std::unique_lock lock(mutex_);
-    left_.wait(lock, [this] { return inside_ == 0; });
-}
-
-pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
-    : threads_(threads), processors_(usable_processors().count), name_(std::move(name)),
-      generation_(generation),
-      // No slot is reserved for callers: nobody but oneTBB's own threads enters the arena.
-      arena_(static_cast<int>(threads), 0), observer_(arena_, *this, name_)
-{
-}
-
-pool_core::~pool_core()
-{
-    wait_for_jobs();
-    // In this order: the arena's end makes its threads leave, and the observer hears of it.
-    arena_.terminate();
-    observer_.wait_until_left();
-    observer_.observe(false);
-    return_threads(threads_);
-}
-
-bool pool_core::forked_away() const noexcept
-{
-    return fork_generation() != generation_;
-}
-
-result<void> pool_core::enqueue(job& work) noexcept
-{
-    if (forked_away()) [[unlikely]]
+    if (given.core_type != -1)
     {
-        return fail(std::errc::no_such_process);
+        const auto known = tbb::info::core_types();
+        if (given.core_type < 0 || !is_among(given.core_type, known))
+        {
+            return std::unexpected(
+                invalid("constraints.core_type", std::to_string(given.core_type) +
+                                                     " is none of those that oneTBB knows here (" +
+                                                     list_of(known) + ")"));
+        }
     }
-    pending_.fetch_add(1, std::memory_order_relaxed);
-    try
+    if (given.max_threads_per_core < 0)
     {
-        arena_.enqueue([this, &work] {
-            work.run(&work);
-            // `work` may be gone.
-            give_way_if_idle();
-            job_ended();
-        });
-    }
-    catch (...)
-    {
-        job_ended();
-        return fail(std::errc::not_enough_memory);
+        return std::unexpected(
+            invalid("constraints.max_threads_per_core",
+                    std::to_string(given.max_threads_per_core) + " is negative"));
     }
     return {};
 }
 
-void pool_core::give_way_if_idle() noexcept
+/// What threads = 0 stands for.
+unsigned usable_threads(const pool_constraints& given)
 {
-    // Whoever the job woke may be waiting for this very processor, which oneTBB would now keep for
-    // some microseconds, looking for work that is not there.
-    if (pending_.load(std::memory_order_relaxed) == 1)
+    unsigned threads = usable_processors().count;
+    if (given.numa_node >= 0 || given.core_type >= 0 || given.max_threads_per_core > 0)
     {
-        std::this_thread::yield();
+        tbb::task_arena::constraints wanted;
+        if (given.numa_node >= 0)
+        {
+            wanted.set_numa_id(given.numa_node);
+        }
+        if (given.core_type >= 0)
+        {
+            wanted.set_core_type(given.core_type);
+        }
+        if (given.max_threads_per_core > 0)
+        {
+            wanted.set_max_threads_per_core(given.max_threads_per_core);
+        }
+        threads = std::min(
+            threads, static_cast<unsigned>(std::max(tbb::info::default_concurrency(wanted), 1)));
     }
+    return std::clamp(threads, 1u, std::max(threads_left(), 1u));
 }
 
-void pool_core::job_ended() noexcept
+} // namespace
+
+pool pool_access::make(std::unique_ptr<pool_core> core) noexcept
 {
-    // Release: partner is the acquire in wait_for_jobs(), so what the job did happens before the
-    // destructor goes on.
-    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == (closing_bit | 1)) [[unlikely]]
-    {
-        // Notified under the mutex: the destructor cannot leave before this thread has let go.
-        const std::lock_guard lock(mutex_);
-        ended_ = true;
-        all_ended_.notify_one();
-    }
+    return pool(std::move(core));
 }
 
-void pool_core::wait_for_jobs() noexcept
+std::expected<std::uint32_t, pool_error> pool_access::begin()
 {
-    // Acquire: partner is the release in job_ended().
-    if ((pending_.fetch_or(closing_bit, std::memory_order_acq_rel) & ~closing_bit) == 0)
+    const std::uint32_t generation = begin_fork_guard();
+    if (generation == 0)
     {
-        return;
+        return std::unexpected(pool_error{"process", "the fork handler cannot be registered",
+                                          std::make_error_code(std::errc::not_enough_memory)});
     }
-    if (owner_of_this_thread == this)
+    std::uint32_t first = 0;
+    // Relaxed: a number, nothing is published with it.
+    if (!first_generation.compare_exchange_strong(first, generation, std::memory_order_relaxed) &&
+        first != generation)
     {
-        std::fputs("blitzio: a compute pool was destroyed by one of its own jobs\n", stderr);
-        std::abort();
+        return std::unexpected(pool_error{
+            "process",
+            "the process was forked after its parent had created a compute pool; the threads exist "
+            "only in the parent",
+            std::make_error_code(std::errc::no_such_process)});
     }
-    std::unique_lock lock(mutex_);
-    all_ended_.wait(lock, [this] { return ended_; });
+    return generation;
+}
+
+std::expected<void, pool_error> pool_access::check_name(const std::string& name)
+{
+    if (name.empty() || name.find('\0') != std::string::npos)
+    {
+        return std::unexpected(invalid("name", "must not be empty or contain a zero byte"));
+    }
+    return {};
 }
 
 } // namespace detail
@@ -193,17 +152,27 @@ std::expected<void, pool_error> validate(const pool_config& config)
     const unsigned limit = detail::threads_limit();
     if (config.threads > limit)
     {
-        return std::unexpected(pool_error{"threads",
-                                          "threads: " + std::to_string(config.threads) +
-                                              " is more than the limit of " + std::to_string(limit),
-                                          std::make_error_code(std::errc::invalid_argument)});
+        return std::unexpected(
+            detail::invalid("threads", std::to_string(config.threads) +
+                                           " is more than the limit of " + std::to_string(limit)));
     }
-    if (config.name.empty() || config.name.find('\0') != std::string::npos)
+    if (auto checked = detail::pool_access::check_name(config.name); !checked)
     {
-        return std::unexpected(pool_error{"name", "name: must not be empty or contain a zero byte",
-                                          std::make_error_code(std::errc::invalid_argument)});
+        return checked;
     }
-    return {};
+    if (config.priority > pool_priority::high)
+    {
+        return std::unexpected(
+            detail::invalid("priority", std::to_string(static_cast<int>(config.priority)) +
+                                            " is none of low, normal, high"));
+    }
+    if (config.give_way > courtesy::off)
+    {
+        return std::unexpected(
+            detail::invalid("give_way", std::to_string(static_cast<int>(config.give_way)) +
+                                            " is none of automatic, on, off"));
+    }
+    return detail::check_constraints(config.constraints);
 }
 
 std::expected<pool, pool_error> pool::create(pool_config config)
@@ -212,25 +181,13 @@ std::expected<pool, pool_error> pool::create(pool_config config)
     {
         return std::unexpected(std::move(checked).error());
     }
-    const std::uint32_t generation = detail::begin_fork_guard();
-    std::uint32_t first = 0;
-    if (generation == 0)
+    const auto generation = detail::pool_access::begin();
+    if (!generation)
     {
-        return std::unexpected(pool_error{"process", "the fork handler cannot be registered",
-                                          std::make_error_code(std::errc::not_enough_memory)});
+        return std::unexpected(generation.error());
     }
-    // Relaxed: a number, nothing is published with it.
-    if (!detail::first_generation.compare_exchange_strong(first, generation,
-                                                          std::memory_order_relaxed) &&
-        first != generation)
-    {
-        return std::unexpected(detail::forked_error());
-    }
-    unsigned threads = config.threads;
-    if (threads == 0)
-    {
-        threads = std::clamp(usable_processors().count, 1u, std::max(detail::threads_left(), 1u));
-    }
+    const unsigned threads =
+        config.threads != 0 ? config.threads : detail::usable_threads(config.constraints);
     if (detail::reserve_threads(threads) == 0)
     {
         return std::unexpected(
@@ -240,17 +197,22 @@ std::expected<pool, pool_error> pool::create(pool_config config)
                            std::to_string(detail::threads_limit()),
                        std::make_error_code(std::errc::resource_unavailable_try_again)});
     }
+    const auto failed = [threads](std::error_code code, const char* what) {
+        detail::return_threads(threads);
+        return std::unexpected(pool_error{
+            "threads", "threads: " + std::to_string(threads) + " cannot be set up: " + what, code});
+    };
     try
     {
-        return pool(
-            std::make_unique<detail::pool_core>(threads, std::move(config.name), generation));
+        return pool(std::make_unique<detail::crew>(threads, std::move(config), *generation));
+    }
+    catch (const std::system_error& error)
+    {
+        return failed(error.code(), error.what());
     }
     catch (const std::exception& error)
     {
-        detail::return_threads(threads);
-        return std::unexpected(pool_error{
-            "threads", "threads: " + std::to_string(threads) + " cannot be set up: " + error.what(),
-            std::make_error_code(std::errc::not_enough_memory)});
+        return failed(std::make_error_code(std::errc::not_enough_memory), error.what());
     }
 }
 
@@ -308,6 +270,11 @@ std::size_t pool::pending() const noexcept
     return core_->pending();
 }
 
+bool pool::has_idle_thread() const noexcept
+{
+    return core_->has_idle_thread();
+}
+
 bool pool::owns_current_thread() const noexcept
 {
     return detail::current_pool() == core_.get();
@@ -316,6 +283,16 @@ bool pool::owns_current_thread() const noexcept
 result<void> pool::enqueue(job& work) noexcept
 {
     return core_->enqueue(work);
+}
+
+std::string pool::explain() const
+{
+    return core_->explain();
+}
+
+pool_metrics pool::metrics() const noexcept
+{
+    return core_->metrics();
 }
 
 detail::job_times& pool::times() noexcept

@@ -1,54 +1,31 @@
-// What a pool consists of: an arena, the names of its threads, the count of its jobs.
+// What a pool consists of, whoever owns its threads.
 // Thread rule: enqueue() and the questions from any thread; construction and destruction by one.
 #pragma once
 
 #include <blitzio/compute/detail/job_times.hpp>
 #include <blitzio/compute/pool.hpp>
 
-#include <tbb/task_arena.h>
-#include <tbb/task_scheduler_observer.h>
-
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
+#include <memory>
+#include <string>
 
 namespace blitzio::compute::detail
 {
 
-/// Gives the threads of one arena their names, and lets them know whose they are.
-class thread_observer final : public tbb::task_scheduler_observer
-{
-public:
-    thread_observer(tbb::task_arena& arena, const pool_core& core, const std::string& name);
-    ~thread_observer() override;
-
-    void on_scheduler_entry(bool is_worker) override;
-    void on_scheduler_exit(bool is_worker) override;
-
-    /// Until no thread is in the arena any more; oneTBB's threads linger there for about a
-    /// millisecond after the last job.
-    void wait_until_left();
-
-private:
-    const pool_core& core_;
-    const std::string& name_;
-    std::uint64_t pool_number_;
-    std::mutex mutex_;
-    std::condition_variable left_;
-    unsigned inside_ = 0; // guarded by mutex_
-};
-
 class pool_core
 {
 public:
-    /// The threads are reserved already; they belong to the pool from here on.
     pool_core(unsigned threads, std::string name, std::uint32_t generation);
-    ~pool_core();
+    /// Waits for every job. What derives from this calls refuse_own_thread() first.
+    virtual ~pool_core() = default;
     pool_core(const pool_core&) = delete;
     pool_core& operator=(const pool_core&) = delete;
 
     [[nodiscard]] result<void> enqueue(job& work) noexcept;
+    [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
+    [[nodiscard]] virtual bool has_idle_thread() const noexcept = 0;
+    [[nodiscard]] virtual std::string explain() const = 0;
+    [[nodiscard]] virtual pool_metrics metrics() const noexcept = 0;
 
     [[nodiscard]] unsigned threads() const noexcept
     {
@@ -60,14 +37,9 @@ public:
         return processors_;
     }
 
-    [[nodiscard]] std::string_view name() const noexcept
+    [[nodiscard]] const std::string& name() const noexcept
     {
         return name_;
-    }
-
-    [[nodiscard]] std::size_t pending() const noexcept
-    {
-        return pending_.load(std::memory_order_relaxed) & ~closing_bit;
     }
 
     [[nodiscard]] bool forked_away() const noexcept;
@@ -77,28 +49,35 @@ public:
         return times_;
     }
 
+protected:
+    /// False: no memory, and the job will never run.
+    [[nodiscard]] virtual bool start(job& work) noexcept = 0;
+    /// Calls the job in isolation: while it waits inside of oneTBB, this thread takes up nothing
+    /// that does not belong to it.
+    static void call(job& work) noexcept;
+    /// A pool cannot wait for the job that destroys it.
+    void refuse_own_thread() const noexcept;
+
 private:
-    /// Set by the destructor: whoever ends the last job then has to wake it.
-    static constexpr std::size_t closing_bit = std::size_t{1} << (sizeof(std::size_t) * 8 - 1);
-
-    void give_way_if_idle() noexcept;
-    void job_ended() noexcept;
-    void wait_for_jobs() noexcept;
-
     unsigned threads_;
     unsigned processors_;
     std::string name_;
     std::uint32_t generation_;
-    std::atomic<std::size_t> pending_{0};
     job_times times_;
-    std::mutex mutex_;
-    std::condition_variable all_ended_;
-    bool ended_ = false; // guarded by mutex_
-    tbb::task_arena arena_;
-    thread_observer observer_;
 };
 
 /// The pool whose thread this is, or null.
 [[nodiscard]] const pool_core* current_pool() noexcept;
+/// Returns what it was before.
+const pool_core* set_current_pool(const pool_core* core) noexcept;
+
+/// Makes pools of cores.
+struct pool_access
+{
+    [[nodiscard]] static pool make(std::unique_ptr<pool_core> core) noexcept;
+    /// The number of this process, or why pools are refused in it.
+    [[nodiscard]] static std::expected<std::uint32_t, pool_error> begin();
+    [[nodiscard]] static std::expected<void, pool_error> check_name(const std::string& name);
+};
 
 } // namespace blitzio::compute::detail

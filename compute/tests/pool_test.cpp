@@ -1,5 +1,7 @@
 // compute::pool: thread counts, configuration, exceptions, destruction, fork.
 // Thread rule: each test owns its pools; jobs synchronise through barriers and latches only.
+#include "support/function_job.hpp"
+
 #include <blitzio/compute/pool.hpp>
 
 #include <blitzio/io/processors.hpp>
@@ -26,48 +28,9 @@ namespace
 
 using blitzio::compute::job;
 using blitzio::compute::pool;
-
-/// A job that runs a callable.
-template <class Function>
-struct function_job : job
-{
-    explicit function_job(Function function) : work(std::move(function))
-    {
-        run = [](job* self) noexcept { static_cast<function_job*>(self)->work(); };
-    }
-
-    Function work;
-};
-
-/// Runs `function` on `where` `count` times and waits until all have ended.
-template <class Function>
-void run_all(pool& where, std::size_t count, Function function)
-{
-    std::latch ended(static_cast<std::ptrdiff_t>(count));
-    const auto body = [&] {
-        function();
-        ended.count_down();
-    };
-    std::vector<std::unique_ptr<function_job<decltype(body)>>> jobs;
-    for (std::size_t index = 0; index < count; ++index)
-    {
-        jobs.push_back(std::make_unique<function_job<decltype(body)>>(body));
-        REQUIRE(where.enqueue(*jobs.back()));
-    }
-    ended.wait();
-}
-
-/// All `count` jobs must be inside at the same time, otherwise none of them ever gets on.
-void meet_at_barrier(pool& where, std::size_t count)
-{
-    std::barrier meeting(static_cast<std::ptrdiff_t>(count));
-    std::atomic<unsigned> met{0};
-    run_all(where, count, [&] {
-        meeting.arrive_and_wait();
-        met.fetch_add(1);
-    });
-    CHECK(met == count);
-}
+using compute_test::function_job;
+using compute_test::meet_at_barrier;
+using compute_test::run_all;
 
 std::string current_thread_name()
 {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -22,16 +23,16 @@ std::string first_line(const std::string& path)
 }
 
 /// 0 stands for "no limit".
-unsigned tighter(unsigned left, unsigned right) noexcept
+double tighter(double left, double right) noexcept
 {
     return left == 0 ? right : right == 0 ? left : std::min(left, right);
 }
 
 /// The tightest quota from `group` up to `root`, for one of the two cgroup versions.
 template <class ReadQuota>
-unsigned tightest(const std::string& root, std::string group, ReadQuota read_quota)
+double tightest(const std::string& root, std::string group, ReadQuota read_quota)
 {
-    unsigned least = 0;
+    double least = 0;
     for (;;)
     {
         least = tighter(least, read_quota(root + group));
@@ -44,20 +45,8 @@ unsigned tightest(const std::string& root, std::string group, ReadQuota read_quo
     }
 }
 
-unsigned quota_version_2(const std::string& group)
-{
-    return processors_of_quota(first_line(group + "/cpu.max"));
-}
-
-unsigned quota_version_1(const std::string& group)
-{
-    return processors_of_quota(first_line(group + "/cpu.cfs_quota_us") + ' ' +
-                               first_line(group + "/cpu.cfs_period_us"));
-}
-
-} // namespace
-
-unsigned processors_of_quota(std::string_view cpu_max) noexcept
+/// Processors that a quota file grants; 0: no limit, or not understood.
+double quota_of(std::string_view cpu_max) noexcept
 {
     std::int64_t quota = 0;
     std::int64_t period = 0;
@@ -72,15 +61,37 @@ unsigned processors_of_quota(std::string_view cpu_max) noexcept
     {
         return 0;
     }
-    constexpr std::int64_t processors_max = 1 << 20;
-    const std::int64_t rounded_up = quota / period + (quota % period != 0 ? 1 : 0);
-    return static_cast<unsigned>(std::min(rounded_up, processors_max));
+    constexpr double processors_max = 1 << 20;
+    return std::min(static_cast<double>(quota) / static_cast<double>(period), processors_max);
+}
+
+double quota_version_2(const std::string& group)
+{
+    return quota_of(first_line(group + "/cpu.max"));
+}
+
+double quota_version_1(const std::string& group)
+{
+    return quota_of(first_line(group + "/cpu.cfs_quota_us") + ' ' +
+                    first_line(group + "/cpu.cfs_period_us"));
+}
+
+} // namespace
+
+unsigned processors_of_quota(std::string_view cpu_max) noexcept
+{
+    return static_cast<unsigned>(std::ceil(quota_of(cpu_max)));
 }
 
 unsigned processors_of_cgroup(const std::string& root)
 {
+    return static_cast<unsigned>(std::ceil(quota_of_cgroup(root)));
+}
+
+double quota_of_cgroup(const std::string& root)
+{
     std::ifstream memberships(root + "/proc/self/cgroup");
-    unsigned least = 0;
+    double least = 0;
     // Each line is "hierarchy:controllers:group"; version 2 has no controllers.
     for (std::string line; std::getline(memberships, line);)
     {

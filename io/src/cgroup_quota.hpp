@@ -15,4 +15,7 @@ namespace blitzio::detail
 /// is the folder that holds proc and sys, the file system's own when empty.
 [[nodiscard]] unsigned processors_of_cgroup(const std::string& root = {});
 
+/// The same, not rounded: CPU seconds per second.
+[[nodiscard]] double quota_of_cgroup(const std::string& root = {});
+
 } // namespace blitzio::detail

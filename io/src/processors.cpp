@@ -51,6 +51,18 @@ unsigned quota_or_none() noexcept
 
 } // namespace
 
+double processor_quota() noexcept
+{
+    try
+    {
+        return detail::quota_of_cgroup();
+    }
+    catch (...)
+    {
+        return 0; // as above
+    }
+}
+
 processor_budget usable_processors() noexcept
 {
     processor_budget budget{std::max(1u, std::thread::hardware_concurrency()),

@@ -26,8 +26,11 @@ ALLOWED = {
     "compute": {"io"},
     "bridge": {"io", "sync", "compute"},
 }
-# Headers of io that carry vocabulary and no scheduler, by file name.
-COMPUTE_OF_IO = {"stop_token.hpp", "result.hpp", "error.hpp", "processors.hpp"}
+# Headers of io that carry vocabulary or a protocol and no scheduler, by file name.
+COMPUTE_OF_IO = {
+    *("stop_token.hpp", "result.hpp", "error.hpp", "processors.hpp"),
+    *("atomics.hpp", "idle_set.hpp", "inbox.hpp", "runnable.hpp", "spin_lock.hpp"),
+}
 # The umbrella header names every module; it lies in bridge because nothing depends on bridge.
 UMBRELLA = "bridge/include/blitzio/blitzio.hpp"
 PLATFORM = re.compile(

@@ -3,10 +3,14 @@
 // one owner, while nobody uses the pool.
 #pragma once
 
+#include <blitzio/io/detail/runnable.hpp>
 #include <blitzio/io/result.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,16 +19,53 @@
 namespace blitzio::compute
 {
 
-/// The most threads that all pools of a process can have together on an ordinary machine; oneTBB
-/// creates no more. With more than 64 processors it is four per processor.
+/// The most threads that all pools of a process can have together on an ordinary machine; a guard
+/// against mistyped numbers. With more than 64 processors it is four per processor.
 inline constexpr unsigned threads_max = 255;
+
+/// Which pool gets the processor when several want the same one. It is a difference in nice value,
+/// so a low pool is slowed down, never starved.
+enum class pool_priority : std::uint8_t
+{
+    low,
+    normal,
+    high
+};
+
+/// Where the threads may run; what is 0 or negative as it is by default restricts nothing.
+struct pool_constraints
+{
+    /// One of tbb::info::numa_nodes().
+    int numa_node = -1;
+    /// One of tbb::info::core_types(), which begin with the slowest.
+    int core_type = -1;
+    /// At most so many hardware threads of each core.
+    int max_threads_per_core = 0;
+};
+
+/// Whether computations give way to I/O on the processors that both use: the pool's threads raise
+/// their nice value, and in a cgroup with a CPU quota they leave the last of it to the I/O workers.
+enum class courtesy : std::uint8_t
+{
+    /// On wherever the system lets it have an effect.
+    automatic,
+    on,
+    off
+};
 
 struct pool_config
 {
-    /// 0: as many as the affinity mask and the cgroup quota allow.
+    /// 0: as many as the affinity mask, the cgroup quota and the constraints allow.
     unsigned threads = 0;
     /// Prefix of the threads' names. The system shows 15 characters, the number included.
     std::string name = "compute";
+    pool_priority priority = pool_priority::normal;
+    pool_constraints constraints{};
+    courtesy give_way = courtesy::automatic;
+    /// Called on each thread of the pool, before its first and after its last job, with a number
+    /// below threads(). Must not throw.
+    std::function<void(unsigned index)> on_thread_start{};
+    std::function<void(unsigned index)> on_thread_stop{};
 };
 
 /// Why a pool cannot be created: the field that is to blame, what was given, and a code.
@@ -42,20 +83,46 @@ struct pool_error
 /// the pool does not touch it from the moment `run` is called, so `run` may end its life.
 struct job
 {
+    /// For the pool's queue; nothing of it is the owner's business.
+    blitzio::detail::runnable link{};
     void (*run)(job* self) noexcept = nullptr;
+};
+
+/// What a pool has done so far and does now; each figure by itself is right, together they are a
+/// moment apart.
+struct pool_metrics
+{
+    unsigned threads = 0;
+    /// Threads that run a job, and threads that sleep.
+    unsigned busy = 0;
+    unsigned sleeping = 0;
+    /// Jobs that were enqueued and have not begun.
+    std::size_t waiting = 0;
+    std::uint64_t jobs_completed = 0;
+    /// Sleeping threads that were woken for a job, and jobs that met a thread still awake.
+    std::uint64_t wakes = 0;
+    std::uint64_t spins_won = 0;
+    std::uint64_t spins_lost = 0;
+    /// How often, and for how long in all, this process's pools have waited between jobs or chunks
+    /// to leave the rest of the CPU quota to I/O.
+    std::uint64_t leases_returned = 0;
+    std::chrono::nanoseconds leases_returned_for{0};
 };
 
 namespace detail
 {
 class pool_core;
 struct job_times;
+struct pool_access;
 } // namespace detail
 
-/// N threads that really run at the same time, whatever the number of processors.
+/// N threads that really run at the same time, whatever the number of processors, and whatever the
+/// host program allows oneTBB: they are the pool's own, and they live in an arena of oneTBB's.
 ///
-/// Jobs start in about the order in which they were enqueued. A job may block, at the price of the
-/// thread it occupies; it must not wait for a job of the same pool that has not started. Parallel
-/// algorithms of oneTBB inside a job use the pool's other threads.
+/// Jobs start in the order in which they were enqueued. A job may block, at the price of the thread
+/// it occupies; it must not wait for a job of the same pool that has not started. Parallel
+/// algorithms of oneTBB inside a job use the pool's idle threads, and are isolated: while a job
+/// waits for its own parallel parts, its thread takes up nothing else.
 /// The destructor waits for every job that was enqueued. It must not run on one of the pool's own
 /// threads.
 /// Errors: after fork() the threads do not exist in the child; there enqueue() and the creation of
@@ -82,6 +149,9 @@ public:
     /// Jobs that were enqueued and have not ended; exact only while nobody enqueues.
     [[nodiscard]] std::size_t pending() const noexcept;
 
+    /// Whether a job that was enqueued now would begin at once; a guess while others enqueue.
+    [[nodiscard]] bool has_idle_thread() const noexcept;
+
     /// True when the calling thread is one of this pool's.
     [[nodiscard]] bool owns_current_thread() const noexcept;
 
@@ -89,10 +159,17 @@ public:
     /// (no_such_process after fork, not_enough_memory) `work` is not called.
     [[nodiscard]] result<void> enqueue(job& work) noexcept;
 
+    /// How many threads there are and why, what they were told about giving way to I/O and whether
+    /// the system agreed; lines of text for people.
+    [[nodiscard]] std::string explain() const;
+
+    [[nodiscard]] pool_metrics metrics() const noexcept;
+
     /// For the bridge: what was measured of its jobs.
     [[nodiscard]] detail::job_times& times() noexcept;
 
 private:
+    friend struct detail::pool_access;
     explicit pool(std::unique_ptr<detail::pool_core> core) noexcept;
 
     std::unique_ptr<detail::pool_core> core_;

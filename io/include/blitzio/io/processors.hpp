@@ -20,4 +20,8 @@ struct processor_budget
 /// cannot be read does not count.
 [[nodiscard]] processor_budget usable_processors() noexcept;
 
+/// CPU seconds per second that the process's cgroup and all of its ancestors grant at most; 0: no
+/// limit. Reads files; never fails: a limit that cannot be read does not count.
+[[nodiscard]] double processor_quota() noexcept;
+
 } // namespace blitzio

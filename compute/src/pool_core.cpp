@@ -1,0 +1,72 @@
+// What all pools have in common. Thread rule: see the header.
+#include "pool_core.hpp"
+
+#include "fork_guard.hpp"
+
+#include <blitzio/io/processors.hpp>
+
+#include <tbb/task_arena.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace blitzio::compute::detail
+{
+
+namespace
+{
+
+constinit thread_local const pool_core* owner_of_this_thread = nullptr;
+
+} // namespace
+
+const pool_core* current_pool() noexcept
+{
+    return owner_of_this_thread;
+}
+
+const pool_core* set_current_pool(const pool_core* core) noexcept
+{
+    return std::exchange(owner_of_this_thread, core);
+}
+
+pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
+    : threads_(threads), processors_(usable_processors().count), name_(std::move(name)),
+      generation_(generation)
+{
+}
+
+bool pool_core::forked_away() const noexcept
+{
+    return fork_generation() != generation_;
+}
+
+result<void> pool_core::enqueue(job& work) noexcept
+{
+    if (forked_away()) [[unlikely]]
+    {
+        return fail(std::errc::no_such_process);
+    }
+    if (!start(work)) [[unlikely]]
+    {
+        return fail(std::errc::not_enough_memory);
+    }
+    return {};
+}
+
+void pool_core::call(job& work) noexcept
+{
+    tbb::this_task_arena::isolate([&work] { work.run(&work); });
+}
+
+void pool_core::refuse_own_thread() const noexcept
+{
+    if (owner_of_this_thread == this)
+    {
+        std::fputs("blitzio: a compute pool was destroyed by one of its own jobs\n", stderr);
+        std::abort();
+    }
+}
+
+} // namespace blitzio::compute::detail
