@@ -32,7 +32,7 @@ def parse_arguments():
         "--only",
         default="",
         metavar="NAME,...",
-        help="peers, cells, kinds of them (echo, mixed, micro, core) and shapes of the core cells",
+        help="peers, cells, kinds of them (echo, mixed, micro, core, parallel) and shapes of the latter two",
     )
     parser.add_argument(
         "--rounds",
@@ -62,9 +62,9 @@ class Session:
         self.bars = core_report.load_bars()
         self.builder = build.Builder(arguments.build_dir.resolve())
         seconds = (
-            {"echo": 0.4, "mixed": 1.0, "micro": 0.08, "core": 0.03, "idle": 2.0}
+            {"echo": 0.4, "mixed": 1.0, "micro": 0.08, "core": 0.03, "parallel": 0.1, "idle": 2.0}
             if self.quick
-            else {"echo": 0.8, "mixed": 2.0, "micro": 0.3, "core": 0.06, "idle": 10.0}
+            else {"echo": 0.8, "mixed": 2.0, "micro": 0.3, "core": 0.06, "parallel": 0.4, "idle": 10.0}
         )
         self.settings = {
             "seconds": seconds,
@@ -98,7 +98,7 @@ class Session:
         # Compiling is over: the time limit of the quick run is for measuring. Core cells come last
         # and run at least once whatever the time is, for half a minute both.
         if self.quick:
-            with_core = any(cell.kind == "core" for cell in chosen)
+            with_core = any(cell.kind in core.KINDS for cell in chosen)
             self.deadline = time.monotonic() + (95 if with_core else 140)
         return contestants
 
@@ -226,7 +226,7 @@ def main():
     measured = []
     for cell in chosen:
         print(f"measuring {cell.name} ...", flush=True)
-        run = session.measure_core if cell.kind == "core" else session.measure_cell
+        run = session.measure_core if cell.kind in core.KINDS else session.measure_cell
         measured.append(run(cell, contestants[cell]))
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),

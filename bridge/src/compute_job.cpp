@@ -3,11 +3,26 @@
 
 #include "brief_wait.hpp"
 
+#include <blitzio/io/detail/computing_thread.hpp>
 #include <blitzio/io/detail/resume.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 
 namespace blitzio::detail
 {
+
+namespace
+{
+
+/// Where block_on() must not wait: see runtime.hpp.
+[[maybe_unused]] const bool block_on_asks = [] {
+    set_computes_for([](const runtime_core& runtime) noexcept {
+        const auto* const context = compute::detail::current_context();
+        return context != nullptr && context->runtime == &runtime;
+    });
+    return true;
+}();
+
+} // namespace
 
 bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
                         call_function call) noexcept
@@ -19,6 +34,7 @@ bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
         return false;
     }
     runtime_ = env.runtime;
+    env_ = &env;
     on_complete_ = who;
     call_ = call;
     back_.owner = this;
@@ -69,7 +85,18 @@ void compute_job::make_call() noexcept
         refused_ = std::make_error_code(std::errc::operation_canceled);
         return;
     }
+    const auto context = context_of(*env_);
+    const compute::detail::context_scope inside(&context);
     call_(*this);
+}
+
+compute::detail::compute_context compute_job::context_of(const task_env& env) noexcept
+{
+    return {.runtime = env.runtime,
+            .stop = env.stop,
+            .deadline = env.deadline,
+            .locals = env.locals,
+            .steady_deadline = env.deadline != no_deadline && !is_simulated(*env.runtime)};
 }
 
 void compute_job::on_pool_thread(compute::job* item) noexcept

@@ -186,6 +186,14 @@ deps_benchmark()
     apt_install libbenchmark-dev
 }
 
+# Wanted, not needed: without it parallel_sort sorts numbers with std::sort.
+deps_pdqsort()
+{
+    if [ -e /usr/include/pdqsort.h ]; then return; fi
+    if package_new_enough pdqsort-dev 0 && (apt_install pdqsort-dev); then return; fi
+    say "pdqsort-dev is not to be had: parallel_sort will be slower"
+}
+
 # The lock lets two terminals run `./dev` at once without both building the same dependency.
 deps_all()
 {
@@ -198,6 +206,7 @@ deps_all()
     deps_onetbb
     deps_catch2
     deps_benchmark
+    deps_pdqsort
     exec 9>&-
 }
 

@@ -1,10 +1,13 @@
 // The public runtime on top of runtime_core. Thread rule: see the header.
 #include <blitzio/io/runtime.hpp>
 
+#include <blitzio/io/detail/computing_thread.hpp>
+
 #include "driver/sim/sim_backend.hpp"
 #include "observe/task_dump.hpp"
 #include "runtime_core.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
@@ -15,6 +18,25 @@ namespace blitzio
 
 namespace detail
 {
+
+namespace
+{
+
+std::atomic<computes_for_function> asked_about_computing{nullptr};
+
+} // namespace
+
+void set_computes_for(computes_for_function asked) noexcept
+{
+    // Relaxed, here and below: a function, nothing is published with it.
+    asked_about_computing.store(asked, std::memory_order_relaxed);
+}
+
+bool computes_for(const runtime_core& runtime) noexcept
+{
+    const auto asked = asked_about_computing.load(std::memory_order_relaxed);
+    return asked != nullptr && asked(runtime);
+}
 
 void require_no_worker(const char* what)
 {
@@ -27,6 +49,10 @@ void require_no_worker(const char* what)
 caller_turn::caller_turn(runtime_core& runtime, const char* what)
 {
     require_no_worker(what);
+    if (computes_for(runtime))
+    {
+        throw std::system_error(make_error_code(io_errc::would_deadlock), what);
+    }
     if (runtime.runs_on_caller())
     {
         runtime.begin_turn(what);

@@ -89,13 +89,14 @@ class Builder:
         return build / "bin"
 
     def _build_native(self):
-        return self._cmake("native", [], ["loadgen", "uring_echo", "tbb_micro"])
+        return self._cmake("native", [], ["loadgen", "uring_echo", "tbb_micro", "tbb_parallel"])
 
     def _build_blitzio(self):
         examples = [
             name for name in ("echo_server", "mixed_workload") if self._example(name).exists()
         ]
-        targets = ["blitzio_micro", "blitzio_core", *(f"example_{name}" for name in examples)]
+        programs = ["blitzio_micro", "blitzio_core", "blitzio_parallel"]
+        targets = [*programs, *(f"example_{name}" for name in examples)]
         return self._cmake("blitzio", ["-DBLITZIO_COMPARE_WITH_BLITZIO=ON"], targets)
 
     @staticmethod

@@ -51,10 +51,15 @@ PEERS = {
         ),
         Peer("go", "go/core"),
     ),
+    "parallel": (
+        Peer("blitzio", "blitzio/blitzio_parallel"),
+        Peer("tokio_rayon", "tokio/parallel", ("--flavor", "multi")),
+        Peer("raw_tbb", "native/tbb_parallel"),
+    ),
 }
 
 # The floor that each kind of cell is held against.
-FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb", "core": None}
+FLOORS = {"echo": "raw_uring", "mixed": None, "micro": "raw_tbb", "core": None, "parallel": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +106,8 @@ ALL = (
     Cell("micro_t2", "micro", "T2"),
     Cell("core_t1", "core", "T1", shapes=core.SHAPES),
     Cell("core_t2", "core", "T2", shapes=core.SHAPES),
+    Cell("parallel_t1", "parallel", "T1", shapes=core.PARALLEL_SHAPES),
+    Cell("parallel_t2", "parallel", "T2", shapes=core.PARALLEL_SHAPES),
 )
 QUICK = (
     *("echo_1x64", "echo_64x64", "echo_1000x64", "echo_64x4096", "mixed_t1", "micro_t1"),
@@ -117,7 +124,8 @@ def select(names, quick):
     """(cells, peer names or None) for --only, whose names may be peers, cells, kinds of cells and
     shapes of the core cells."""
     peer_names = {peer.name for peers in PEERS.values() for peer in peers}
-    shape_names = {shape.name for shape in core.SHAPES}
+    kind_of_shape = {shape.name: kind for kind, shapes in core.KINDS.items() for shape in shapes}
+    shape_names = set(kind_of_shape)
     peers = {name for name in names if name in peer_names}
     shapes = {name for name in names if name in shape_names}
     wanted = set(names) - peers - shapes
@@ -128,7 +136,7 @@ def select(names, quick):
             f"unknown name {', '.join(sorted(unknown))}; there are {', '.join(choices)}"
         )
     if shapes and not wanted:
-        wanted = {"core"}
+        wanted = {kind_of_shape[name] for name in shapes}
     # A cell named outright is measured even if the quick choice would leave it out.
     cells = [
         cell

@@ -84,12 +84,26 @@ SHAPES = (
     Shape("start_stop", (Metric("ms", "ms", 2), Metric("worst_ms", "worst ms", 2)), ("go",)),
 )
 
+PARALLEL_SHAPES = (
+    Shape("parallel_map", (Metric("ms", "ms for 100 M u64", 2),)),
+    Shape("parallel_reduce", (Metric("ms", "ms for 100 M u64", 2),)),
+    Shape("parallel_sort", (Metric("ms", "ms for 10 M u64", 1),)),
+    Shape(
+        "loop_handover",
+        (Metric("us", "us more than called directly", 2), Metric("loop_us", "loop, us", 1)),
+        ("raw_tbb",),
+    ),
+)
+
+# The kinds of cells that consist of shapes.
+KINDS = {"core": SHAPES, "parallel": PARALLEL_SHAPES}
+
 # What the programs call the figures of a rate.
 _RENAMED = {"ns_per_op": "ns", "cpu_ns_per_op": "cpu_ns"}
 
 
 def _command(bench, cell, peer, shape):
-    seconds = bench.seconds["idle" if shape.together else "core"]
+    seconds = bench.seconds["idle" if shape.together else cell.kind]
     return [
         str(bench.builder.program(peer.program)),
         *("--threads", str(cell.threads)),

@@ -11,8 +11,14 @@ OURS = "blitzio"
 
 
 def load_bars(path=BARS_FILE):
-    """{setup: {"shape.metric": value}}; a name that no shape has is an error."""
-    known = {f"{shape.name}.{metric.name}" for shape in core.SHAPES for metric in shape.metrics}
+    """{setup: {"shape.metric": value, or {"of_best_peer": factor}}}; a name that no shape has is an
+    error."""
+    known = {
+        f"{shape.name}.{metric.name}"
+        for shapes in core.KINDS.values()
+        for shape in shapes
+        for metric in shape.metrics
+    }
     bars = {}
     for setup, entries in json.loads(path.read_text(encoding="utf-8")).items():
         if setup == "about":
@@ -45,13 +51,17 @@ def evaluate_bars(measured, bars):
     """A verdict for each bar that this run has a figure for."""
     verdicts = []
     for cell in measured:
-        if cell["kind"] != "core":
+        if cell["kind"] not in core.KINDS:
             continue
         for metric, bar in bars.get(cell["topology"], {}).items():
             value = _median(cell, OURS, metric)
             if value is None:
                 continue
             best = best_peer(cell, metric)
+            if isinstance(bar, dict):
+                if best is None:
+                    continue
+                bar = bar["of_best_peer"] * best[1]
             verdicts.append(
                 {
                     "setup": cell["topology"],
@@ -88,10 +98,10 @@ def _figure(entry, metric, decimals):
 
 
 def cell_text(cell, verdicts):
-    """One core cell: a row for each figure, a column for each contestant."""
+    """One cell of shapes: a row for each figure, a column for each contestant."""
     peers = list(cell["peers"])
     rows = [["shape", "bar", "", "/ best peer", *peers]]
-    for shape in core.SHAPES:
+    for shape in core.KINDS[cell["kind"]]:
         for metric in shape.metrics:
             name = f"{shape.name}.{metric.name}"
             if all(_median(cell, peer, name) is None for peer in peers):

@@ -2,7 +2,7 @@
 
 import statistics
 
-from . import cells, core_report
+from . import cells, core, core_report
 from .report_table import number, spread, table
 
 # (metric, heading, decimals); the first one of a kind is the one that ratios are taken of.
@@ -151,7 +151,7 @@ def _rows(cell, columns):
 
 def cell_text(cell, verdicts=()):
     """One cell as tables."""
-    if cell["kind"] == "core":
+    if cell["kind"] in core.KINDS:
         return core_report.cell_text(cell, verdicts)
     title = f"{cell['name']} ({cell['topology']})"
     if cell["kind"] != "micro":

@@ -3,3 +3,4 @@
 
 #include <blitzio/compute/parallel.hpp>
 #include <blitzio/compute/pool.hpp>
+#include <blitzio/compute/this_compute.hpp>

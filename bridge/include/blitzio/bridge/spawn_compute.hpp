@@ -77,6 +77,8 @@ public:
         }
         else
         {
+            const compute::detail::compute_context context{.stop = token};
+            const compute::detail::context_scope inside(&context);
             const auto begun = site_ == nullptr ? call_time(0) : site_->begin(here, here);
             store_outcome(this->outcome,
                           [&]() -> value_type { return invoke_with_stop(call_, token); });

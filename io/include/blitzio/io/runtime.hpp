@@ -120,9 +120,11 @@ public:
 
     /// Runs `work` (an operation, a task, or a callable that returns a task) and waits for its
     /// result on the calling thread; throws again what it throws.
-    /// On a worker thread it fails at once with std::system_error(io_errc::would_deadlock). With
-    /// scheduling_strategy::single_threaded the calling thread runs all tasks meanwhile, and another
-    /// thread than the one that has run them before gets std::system_error(io_errc::wrong_thread).
+    /// On a worker thread it fails at once with std::system_error(io_errc::would_deadlock), and so
+    /// it does inside a computation that a task of this runtime awaits, which would hold a thread of
+    /// its pool meanwhile: await_in_compute() does not. With scheduling_strategy::single_threaded
+    /// the calling thread runs all tasks meanwhile, and another thread than the one that has run
+    /// them before gets std::system_error(io_errc::wrong_thread).
     template <class Work>
     auto block_on(Work&& work, std::source_location where = std::source_location::current())
     {

@@ -4,6 +4,7 @@
 // awaiting side once the waiter was continued.
 #pragma once
 
+#include <blitzio/compute/detail/context.hpp>
 #include <blitzio/compute/pool.hpp>
 #include <blitzio/io/detail/oneshot_state.hpp>
 #include <blitzio/io/detail/operation.hpp>
@@ -39,6 +40,9 @@ protected:
     /// once, when its task has used up its turn. Always true, as start() gives it.
     [[nodiscard]] bool give_way(const task_env& env, waiter who) noexcept;
 
+    /// What this_compute tells inside a call that is made for a task in `env`.
+    [[nodiscard]] static compute::detail::compute_context context_of(const task_env& env) noexcept;
+
     stop_token token_;
     /// Set when the call was not made: stopped before, or refused by the pool.
     std::error_code refused_;
@@ -61,6 +65,8 @@ private:
     pool_job job_;
     way_back back_;
     runtime_core* runtime_ = nullptr;
+    /// The awaiting task's, which outlives the await.
+    const task_env* env_ = nullptr;
     waiter on_complete_;
     call_function call_ = nullptr;
     /// While a pool has the job: keeps virtual time from passing.
