@@ -59,8 +59,9 @@ def crossover(table):
 
 
 def regret(table):
-    """How much longer automatic takes than the best fixed threshold, summed over all lengths in units of the best."""
-    lengths = list(table)
+    """How much longer automatic takes than the best fixed threshold, summed over the
+    lengths from 1 us on, each in units of the better side."""
+    lengths = [length for length in table if length >= 1000]
 
     def cost(choose):
         return statistics.mean(choose(length) / min(table[length]["inline"], table[length]["pool"])

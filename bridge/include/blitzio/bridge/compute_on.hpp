@@ -157,9 +157,11 @@ private:
             refused_ = std::make_error_code(std::errc::operation_canceled);
             return false;
         }
-        const auto context = context_of(env);
-        const compute::detail::context_scope inside(&context);
-        make_call(true);
+        {
+            const auto context = context_of(env);
+            const compute::detail::context_scope inside(&context);
+            make_call(true);
+        }
         return choice_.turn_is_over() && give_way(env, who);
     }
 
