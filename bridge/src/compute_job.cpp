@@ -69,6 +69,15 @@ bool compute_job::begin(compute::pool* pool, const task_env& env, waiter who,
     return hand_off_.start_waiting();
 }
 
+bool compute_job::give_way(const task_env& env, waiter who) noexcept
+{
+    on_complete_ = who;
+    back_.owner = this;
+    back_.run = &compute_job::back_on_worker;
+    schedule_last(*env.runtime, back_);
+    return true;
+}
+
 void compute_job::make_call() noexcept
 {
     if (token_.stop_requested())

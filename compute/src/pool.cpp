@@ -302,6 +302,11 @@ pool_metrics pool::metrics() const noexcept
     return core_->metrics();
 }
 
+detail::job_times& pool::times() noexcept
+{
+    return core_->times();
+}
+
 namespace
 {
 

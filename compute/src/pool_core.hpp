@@ -2,6 +2,7 @@
 // Thread rule: enqueue() and the questions from any thread; construction and destruction by one.
 #pragma once
 
+#include <blitzio/compute/detail/job_times.hpp>
 #include <blitzio/compute/pool.hpp>
 
 #include <cstdint>
@@ -43,6 +44,11 @@ public:
 
     [[nodiscard]] bool forked_away() const noexcept;
 
+    [[nodiscard]] job_times& times() noexcept
+    {
+        return times_;
+    }
+
 protected:
     /// False: no memory, and the job will never run.
     [[nodiscard]] virtual bool start(job& work) noexcept = 0;
@@ -57,6 +63,7 @@ private:
     unsigned processors_;
     std::string name_;
     std::uint32_t generation_;
+    job_times times_;
 };
 
 /// The pool whose thread this is, or null.

@@ -4,8 +4,18 @@
 // Invariant: while jobs are queued at least one thread is alive. A thread ends only with the queue
 // empty and the mutex held, and submit() starts the first thread inside the same critical section
 // in which it queues the job, so that a failed start can take back exactly its own job.
+//
+// How it grows: the first few threads come with the first few jobs. Beyond them a burst of short calls
+// must not leave hundreds of threads behind, and long ones must not wait: so the next thread, the scout,
+// first looks whether the others get on with the queue by themselves. If a job has waited for
+// grow_delay, it takes one and starts further threads, twice as many as there were at the most. While
+// jobs are queued for which no thread was called and there may be more threads, there is a scout, unless
+// the system has refused to start it.
+// How it shrinks: the thread that became idle last is called first, so that those that are not needed
+// stay idle for all of keep_alive, and end.
 #include "blocking_pool.hpp"
 
+#include "observe/counters.hpp"
 #include "signal_blocker.hpp"
 
 #include <blitzio/io/detail/assert.hpp>
@@ -34,7 +44,12 @@ namespace
 /// Directory reading keeps 32 KiB on the stack, and libraries called by users' jobs need room too.
 constexpr std::size_t stack_bytes_min = 128 * 1024;
 constexpr std::chrono::milliseconds keep_alive_max = std::chrono::hours(24 * 365);
-
+/// Threads that one look of the scout adds: they are started with the mutex held.
+constexpr std::size_t growth_max = 32;
+/// A scout that finds the queue moving looks less and less often, down to once in so many delays.
+constexpr unsigned delays_max = 16;
+/// One job in this many is timed while there are idle threads. A power of two.
+constexpr std::uint64_t jobs_per_sample = 8;
 /// How long a thread without a job stays awake: calls often follow each other, and being woken on
 /// another processor costs 5 to 25 us. In vain it doubles how often that is not tried.
 constexpr std::chrono::microseconds spin_time{20};
@@ -49,6 +64,10 @@ public:
     explicit implementation(options configuration) : options_(std::move(configuration))
     {
         options_.threads_max = std::max(options_.threads_max, 1u);
+        if (options_.threads_prompt == 0)
+        {
+            options_.threads_prompt = std::max(2 * usable_processors().count, 4u);
+        }
         // "For ever" must not overflow when it is added to a point in time.
         options_.keep_alive = std::clamp<std::chrono::milliseconds>(
             options_.keep_alive, std::chrono::milliseconds(0), keep_alive_max);
@@ -60,34 +79,63 @@ public:
     statistics snapshot() const noexcept;
 
 private:
+    /// A thread that waits for work; on its own stack, and in the list while nobody has called it.
+    struct idle_thread
+    {
+        std::condition_variable called;
+        idle_thread* below = nullptr;
+        bool is_called = false;
+        /// Looks at look_, and needs no notification.
+        bool spins = false;
+    };
+
     static void* thread_entry(void* self) noexcept;
     void serve() noexcept;
     bool wait_for_job(std::unique_lock<std::mutex>& lock) noexcept;
-    void stay_awake(std::unique_lock<std::mutex>& lock) noexcept;
+    void stay_awake(idle_thread& self, std::unique_lock<std::mutex>& lock) noexcept;
     int start_thread() noexcept;
+    void call_idle_thread() noexcept;
+    void leave_idle_list(idle_thread& leaving) noexcept;
+    void scout(std::unique_lock<std::mutex>& lock) noexcept;
+    void grow() noexcept;
+    void begin_sample(runnable& job) noexcept;
+    void end_sample(const runnable& job, bool taken) noexcept;
     void take_back_newest() noexcept;
 
     options options_;
     mutable std::mutex mutex_;
-    std::condition_variable job_queued_;
+    std::condition_variable scout_wait_;
     std::condition_variable thread_ended_;
     ready_list queue_;
     unsigned threads_ = 0;
-    /// Threads inside the wait, including those that were notified and have not woken yet.
+    /// The one that became idle last.
+    idle_thread* idle_ = nullptr;
     unsigned idle_threads_ = 0;
-    /// A single thread at a time spins before it waits; it counts as idle and needs no notification.
+    /// A single thread at a time spins before it waits.
     bool spinning_ = false;
     unsigned spins_to_skip_ = 0;
     unsigned next_skips_ = 1;
     /// With a single processor there is nothing to spin for, but giving way once may bring the next
     /// job at the price of no sleep and no wake.
     const bool may_spin_ = usable_processors().count > 1;
-    /// Set by submit() for the spinning thread, which then looks at the queue. Relaxed: a hint, the
-    /// mutex decides.
+    /// Set for the spinning thread when it is called. Relaxed: a hint, the mutex decides.
     std::atomic<bool> look_{false};
+    /// Were idle, and are on their way to the queue.
+    unsigned called_threads_ = 0;
+    /// A thread looks whether the queue moves, or is being started for that.
+    bool scouting_ = false;
+    bool next_is_scout_ = false;
+    std::uint64_t submitted_ = 0;
+    /// Jobs that have left the queue.
+    std::uint64_t taken_ = 0;
     std::uint64_t completed_ = 0;
+    std::uint64_t refused_ = 0;
     std::uint64_t thread_start_failures_ = 0;
     unsigned threads_started_ = 0;
+    /// The job whose wait is measured; null: none.
+    const runnable* sampled_ = nullptr;
+    std::chrono::steady_clock::time_point sampled_since_;
+    owner_histogram queue_wait_;
     bool shutting_down_ = false;
     /// The thread that ended last. The next one to end joins it, shutdown() joins the very last, so
     /// every thread is joined although nobody keeps a list of them.
@@ -104,37 +152,80 @@ result<void> blocking_pool::implementation::submit(runnable& job)
     }
     if (queue_.count >= options_.queue_length_max)
     {
-        return fail(io_errc::limit_reached);
+        ++refused_;
+        return fail(io_errc::pool_queue_full);
     }
     queue_.push(job);
-    if (idle_threads_ >= queue_.count)
+    begin_sample(job);
+    if (called_threads_ >= queue_.count)
     {
-        // There is a waiting thread for each queued job; those before were notified already.
-        if (spinning_ && queue_.count == 1)
-        {
-            look_.store(true, std::memory_order_relaxed);
-        }
-        else
-        {
-            job_queued_.notify_one();
-        }
+        return {}; // somebody is on the way for each of them
+    }
+    if (idle_ != nullptr)
+    {
+        call_idle_thread();
         return {};
     }
-    if (threads_ < options_.threads_max)
+    const bool prompt = threads_ < options_.threads_prompt;
+    if (threads_ < options_.threads_max && (prompt || !scouting_))
     {
+        scouting_ = scouting_ || !prompt;
+        next_is_scout_ = next_is_scout_ || !prompt;
         if (const int error = start_thread(); error != 0)
         {
-            ++thread_start_failures_;
+            if (!prompt)
+            {
+                scouting_ = false;
+                next_is_scout_ = false;
+            }
             if (threads_ == 0)
             {
                 take_back_newest();
                 return std::unexpected(std::error_code(error, std::system_category()));
             }
-            // Somebody who is alive takes the job later; an idle one may be among them.
-            job_queued_.notify_one();
+            // Somebody who is alive takes the job later.
         }
     }
     return {};
+}
+
+void blocking_pool::implementation::call_idle_thread() noexcept
+{
+    idle_thread& chosen = *idle_;
+    idle_ = chosen.below;
+    --idle_threads_;
+    ++called_threads_;
+    chosen.is_called = true;
+    if (chosen.spins)
+    {
+        look_.store(true, std::memory_order_relaxed);
+    }
+    else
+    {
+        chosen.called.notify_one();
+    }
+}
+
+/// A clock reading for few jobs, and a member for the one that is being measured instead of one in each.
+void blocking_pool::implementation::begin_sample(runnable& job) noexcept
+{
+    if (sampled_ == nullptr && (submitted_++ % jobs_per_sample == 0 || queue_.count > 1))
+    {
+        sampled_ = &job;
+        sampled_since_ = std::chrono::steady_clock::now();
+    }
+}
+
+void blocking_pool::implementation::end_sample(const runnable& job, bool taken) noexcept
+{
+    if (sampled_ == &job)
+    {
+        sampled_ = nullptr;
+        if (taken)
+        {
+            queue_wait_.record(std::chrono::steady_clock::now() - sampled_since_);
+        }
+    }
 }
 
 /// Only called with the job of the running submit() as the newest, and with no thread alive; the
@@ -142,7 +233,7 @@ result<void> blocking_pool::implementation::submit(runnable& job)
 void blocking_pool::implementation::take_back_newest() noexcept
 {
     BLITZIO_ASSERT(queue_.count == 1);
-    static_cast<void>(queue_.pop());
+    end_sample(*queue_.pop(), false);
 }
 
 bool blocking_pool::implementation::try_remove(runnable& job) noexcept
@@ -161,7 +252,9 @@ bool blocking_pool::implementation::try_remove(runnable& job) noexcept
             queue_.tail = previous;
         }
         --queue_.count;
+        ++taken_;
         item->next = nullptr;
+        end_sample(job, false);
         return true;
     }
     return false;
@@ -193,6 +286,10 @@ int blocking_pool::implementation::start_thread() noexcept
     {
         ++threads_;
     }
+    else
+    {
+        ++thread_start_failures_;
+    }
     return error;
 }
 
@@ -213,9 +310,15 @@ void blocking_pool::implementation::serve() noexcept
     std::snprintf(name, sizeof name, "%.*s%s", 15 - digits, options_.name.c_str(), number);
     pthread_setname_np(pthread_self(), name);
 
+    if (std::exchange(next_is_scout_, false))
+    {
+        scout(lock);
+    }
     while (wait_for_job(lock))
     {
         runnable* const job = queue_.pop();
+        ++taken_;
+        end_sample(*job, true);
         lock.unlock();
         job->run(job);
         lock.lock();
@@ -239,39 +342,110 @@ void blocking_pool::implementation::serve() noexcept
     }
 }
 
+/// Returns when the queue is empty, or when it does not move and there are more threads for it.
+void blocking_pool::implementation::scout(std::unique_lock<std::mutex>& lock) noexcept
+{
+    unsigned delays = 1;
+    while (!queue_.empty() && !shutting_down_)
+    {
+        // All that wait now have gone when so many have.
+        const std::uint64_t target = taken_ + queue_.count;
+        const auto until = std::chrono::steady_clock::now() + delays * options_.grow_delay;
+        scout_wait_.wait_until(lock, until, [this] { return shutting_down_; });
+        if (taken_ < target)
+        {
+            grow();
+            return;
+        }
+        delays = std::min(2 * delays, delays_max);
+    }
+    scouting_ = false;
+}
+
+/// A job has waited for too long. The scout takes one itself afterwards.
+void blocking_pool::implementation::grow() noexcept
+{
+    scouting_ = false;
+    const std::size_t room = options_.threads_max - threads_;
+    const std::size_t wanted =
+        std::min({queue_.count - 1, std::size_t{threads_}, room, growth_max});
+    // More than that are waiting: one of the new threads goes on with the scouting.
+    next_is_scout_ = wanted > 0 && queue_.count - 1 > wanted && room > wanted;
+    scouting_ = next_is_scout_;
+    std::size_t started = 0;
+    while (started < wanted && start_thread() == 0)
+    {
+        ++started;
+    }
+    if (started == 0)
+    {
+        scouting_ = false;
+        next_is_scout_ = false;
+    }
+}
+
+void blocking_pool::implementation::leave_idle_list(idle_thread& leaving) noexcept
+{
+    idle_thread** place = &idle_;
+    while (*place != &leaving)
+    {
+        place = &(*place)->below;
+    }
+    *place = leaving.below;
+    --idle_threads_;
+}
+
 /// False: this thread is to end. The queue is empty then, and stays so until the lock is released.
 bool blocking_pool::implementation::wait_for_job(std::unique_lock<std::mutex>& lock) noexcept
 {
-    if (queue_.empty() && !spinning_ && !shutting_down_)
+    if (!queue_.empty())
     {
-        stay_awake(lock);
+        return true;
     }
     const auto idle_until = std::chrono::steady_clock::now() + options_.keep_alive;
     bool idle_for_too_long = false;
+    idle_thread self;
     while (queue_.empty())
     {
         if (shutting_down_ || idle_for_too_long)
         {
             return false;
         }
+        self.below = idle_;
+        self.is_called = false;
+        idle_ = &self;
         ++idle_threads_;
-        idle_for_too_long = job_queued_.wait_until(lock, idle_until) == std::cv_status::timeout;
-        --idle_threads_;
+        stay_awake(self, lock);
+        idle_for_too_long = !self.called.wait_until(
+            lock, idle_until, [&] { return self.is_called || shutting_down_; });
+        if (self.is_called)
+        {
+            --called_threads_;
+        }
+        else
+        {
+            leave_idle_list(self);
+        }
     }
     return true;
 }
 
-/// Returns with the lock held, whether or not there is a job: whoever has relied on this thread has
-/// queued its job before, so the look at the queue that follows finds it.
-void blocking_pool::implementation::stay_awake(std::unique_lock<std::mutex>& lock) noexcept
+/// For a thread that is idle already. Returns with the lock held; whoever has called this thread did
+/// so under it.
+void blocking_pool::implementation::stay_awake(idle_thread& self,
+                                               std::unique_lock<std::mutex>& lock) noexcept
 {
+    if (spinning_)
+    {
+        return;
+    }
     if (spins_to_skip_ != 0)
     {
         --spins_to_skip_;
         return;
     }
     spinning_ = true;
-    ++idle_threads_;
+    self.spins = true;
     look_.store(false, std::memory_order_relaxed);
     lock.unlock();
     const auto end = std::chrono::steady_clock::now() + spin_time;
@@ -288,17 +462,21 @@ void blocking_pool::implementation::stay_awake(std::unique_lock<std::mutex>& loc
         }
     } while (may_spin_ && !found && std::chrono::steady_clock::now() < end);
     lock.lock();
-    --idle_threads_;
+    self.spins = false;
     spinning_ = false;
-    next_skips_ = found ? 1 : std::min(2 * next_skips_, skips_max);
-    spins_to_skip_ = found ? 0 : next_skips_;
+    next_skips_ = self.is_called ? 1 : std::min(2 * next_skips_, skips_max);
+    spins_to_skip_ = self.is_called ? 0 : next_skips_;
 }
 
 void blocking_pool::implementation::shutdown() noexcept
 {
     std::unique_lock lock(mutex_);
     shutting_down_ = true;
-    job_queued_.notify_all();
+    scout_wait_.notify_all();
+    for (idle_thread* each = idle_; each != nullptr; each = each->below)
+    {
+        each->called.notify_one();
+    }
     thread_ended_.wait(lock, [this] { return threads_ == 0; });
     BLITZIO_ASSERT(queue_.empty());
     if (std::exchange(has_last_ended_, false))
@@ -317,7 +495,10 @@ blocking_pool::statistics blocking_pool::implementation::snapshot() const noexce
             .idle_threads = idle_threads_,
             .queued = queue_.count,
             .completed = completed_,
-            .thread_start_failures = thread_start_failures_};
+            .thread_start_failures = thread_start_failures_,
+            .threads_started = threads_started_,
+            .refused = refused_,
+            .queue_wait = queue_wait_.snapshot()};
 }
 
 blocking_pool::blocking_pool(options configuration)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <blitzio/io/detail/runnable.hpp>
+#include <blitzio/io/metrics.hpp>
 #include <blitzio/io/result.hpp>
 
 #include <chrono>
@@ -21,8 +22,13 @@ public:
     struct options
     {
         unsigned threads_max = 512;
+        /// Up to so many, a job for which there is no idle thread gets one of its own at once. 0:
+        /// chosen by the number of processors.
+        unsigned threads_prompt = 0;
+        /// Beyond that, threads are added when a job has waited for so long.
+        std::chrono::microseconds grow_delay{500};
         std::chrono::milliseconds keep_alive{10'000};
-        /// Jobs waiting for a thread; beyond it submit() fails with io_errc::limit_reached.
+        /// Jobs waiting for a thread; beyond it submit() fails with io_errc::pool_queue_full.
         std::size_t queue_length_max = 1'000'000;
         /// Prefix of the threads' names.
         std::string name = "blocking";
@@ -37,6 +43,12 @@ public:
         std::size_t queued = 0;
         std::uint64_t completed = 0;
         std::uint64_t thread_start_failures = 0;
+        std::uint64_t threads_started = 0;
+        /// Jobs for which the queue was too long.
+        std::uint64_t refused = 0;
+        /// How long jobs have waited for a thread; of one in eight, or of one at a time while they
+        /// queue.
+        latency_histogram queue_wait;
     };
 
     explicit blocking_pool(options configuration);
@@ -45,7 +57,7 @@ public:
     blocking_pool& operator=(const blocking_pool&) = delete;
 
     /// Queues `job`; its run function is called once on a pool thread. Fails with
-    /// io_errc::shutting_down, io_errc::limit_reached, or the reason why not even one thread could
+    /// io_errc::shutting_down, io_errc::pool_queue_full, or the reason why not even one thread could
     /// be started. With at least one thread alive a failed thread start only means waiting longer.
     [[nodiscard]] result<void> submit(runnable& job);
 

@@ -29,6 +29,8 @@ public:
         case io_errc::shutting_down: return "shutting down";
         case io_errc::invalid_format: return "invalid format";
         case io_errc::wrong_thread: return "another thread runs this runtime";
+        case io_errc::pool_queue_full:
+            return "too many calls wait for a thread of the pool (blocking_queue_max)";
         }
         return "unknown blitzio error " + std::to_string(value);
     }

@@ -5,7 +5,9 @@
 #include <blitzio/io/detail/waiter.hpp>
 
 #include "limits.hpp"
+#include "running_coroutine.hpp"
 
+#include <atomic>
 #include <utility>
 
 namespace blitzio::detail
@@ -21,6 +23,8 @@ struct transfer_state
     unsigned remaining = limits::transfer_depth_max;
     std::coroutine_handle<> deferred;
     waiter deferred_waiter;
+    /// For whoever asks what the thread is at.
+    std::atomic<void*> running{nullptr};
 };
 
 constinit thread_local transfer_state transfers;
@@ -42,16 +46,24 @@ std::coroutine_handle<> take_deferred(transfer_state& state) noexcept
 
 } // namespace
 
+const std::atomic<void*>& running_coroutine() noexcept
+{
+    return transfers.running;
+}
+
 void resume(std::coroutine_handle<> coroutine) noexcept
 {
     // An inner resume() gets a budget of its own: how deep those nest is bounded by the program's
     // own nesting of combinators, not by how long it runs.
     const unsigned outer = std::exchange(transfers.remaining, limits::transfer_depth_max);
+    void* const outer_coroutine = transfers.running.load(std::memory_order_relaxed);
     do
     {
+        transfers.running.store(coroutine.address(), std::memory_order_relaxed);
         coroutine.resume();
         coroutine = take_deferred(transfers);
     } while (coroutine);
+    transfers.running.store(outer_coroutine, std::memory_order_relaxed);
     transfers.remaining = outer;
 }
 

@@ -100,6 +100,11 @@ void run_simulated_job(runtime_core& runtime, runnable& job) noexcept
     runtime.add_simulated_job(job);
 }
 
+std::chrono::nanoseconds simulated_job_delay(runtime_core& runtime) noexcept
+{
+    return runtime.config().simulation.delay_max / 2;
+}
+
 bool runs_jobs_inline(runtime_core& runtime) noexcept
 {
     return runtime.is_simulated() && !runtime.config().simulation.real_pools;

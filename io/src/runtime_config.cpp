@@ -132,6 +132,10 @@ std::expected<void, config_error> validate(const runtime_config& config)
     {
         return checked;
     }
+    if (config.blocking_queue_max == 0)
+    {
+        return reject("blocking_queue_max", "0", "must be at least 1");
+    }
     if (auto checked = check_range("registered_files_max", config.registered_files_max, 0,
                                    limits::registered_files_max);
         !checked)
@@ -142,6 +146,11 @@ std::expected<void, config_error> validate(const runtime_config& config)
     {
         return reject("blocking_keep_alive",
                       std::to_string(config.blocking_keep_alive.count()) + " ms",
+                      "must not be negative");
+    }
+    if (config.stall_threshold.count() < 0)
+    {
+        return reject("stall_threshold", std::to_string(config.stall_threshold.count()) + " ms",
                       "must not be negative");
     }
     if (config.thread_stack_bytes != 0 && config.thread_stack_bytes < stack_bytes_min)

@@ -169,10 +169,12 @@ std::expected<void, config_error> runtime_core::build()
     user_pool_ = std::make_unique<blocking_pool>(
         blocking_pool::options{.threads_max = config_.blocking_threads_max,
                                .keep_alive = config_.blocking_keep_alive,
+                               .queue_length_max = config_.blocking_queue_max,
                                .name = config_.name + "-block"});
     file_pool_ = std::make_unique<blocking_pool>(
         blocking_pool::options{.threads_max = config_.file_threads_max,
                                .keep_alive = config_.blocking_keep_alive,
+                               .queue_length_max = config_.blocking_queue_max,
                                .name = config_.name + "-file"});
     auto chosen = choose_backend(wanted);
     if (chosen)
@@ -224,6 +226,13 @@ result<void> runtime_core::start_threads()
 {
     const bool pinned = pins_workers(config_, worker_count_);
     explanation_ += pinned ? "affinity: a processor for each worker\n" : "affinity: none\n";
+    if (config_.stall_threshold.count() != 0)
+    {
+        stalls_ = std::make_unique<stall_watch>(
+            *this, stall_watch::options{.threshold = config_.stall_threshold,
+                                        .handler = config_.on_stall,
+                                        .name = config_.name});
+    }
     for (unsigned index = 0; index < worker_count_; ++index)
     {
         const auto body = [this, index, pinned] {
@@ -232,7 +241,15 @@ result<void> runtime_core::start_threads()
                 // Without it the worker only runs where the system likes; nothing depends on it.
                 static_cast<void>(bind_to_processor(index));
             }
+            if (stalls_ != nullptr)
+            {
+                stalls_->attach(index);
+            }
             workers_[index]->run();
+            if (stalls_ != nullptr)
+            {
+                stalls_->detach(index);
+            }
         };
         auto started = start_thread(config_.name + '-' + std::to_string(index),
                                     config_.thread_stack_bytes, body);
@@ -242,11 +259,15 @@ result<void> runtime_core::start_threads()
         }
         threads_.push_back(std::move(*started));
     }
-    return {};
+    return stalls_ == nullptr ? result<void>() : stalls_->start();
 }
 
 void runtime_core::stop_workers() noexcept
 {
+    if (stalls_ != nullptr)
+    {
+        stalls_->stop();
+    }
     // release pairs with the acquire in stopping().
     stopping_.store(true, std::memory_order_release);
     for (auto& each : workers_)

@@ -12,6 +12,7 @@
 #include "scheduler/live_tasks.hpp"
 #include "scheduler/priority_lane.hpp"
 #include "scheduler/worker.hpp"
+#include "stall_watch.hpp"
 #include "threads.hpp"
 
 #include <blitzio/io/buffer_pool.hpp>
@@ -119,6 +120,20 @@ public:
     {
         // acquire pairs with the release in stop_workers().
         return stopping_.load(std::memory_order_acquire);
+    }
+
+    /// A worker does not sleep any more.
+    void worker_woke() noexcept
+    {
+        if (stalls_ != nullptr)
+        {
+            stalls_->worker_woke();
+        }
+    }
+    /// Null: nobody watches.
+    [[nodiscard]] const stall_watch* stalls() const noexcept
+    {
+        return stalls_.get();
     }
 
     // --- tasks
@@ -261,6 +276,7 @@ private:
     live_tasks_watch watch_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker_thread> threads_;
+    std::unique_ptr<stall_watch> stalls_;
     /// Number of the thread that runs a worker without a thread; 0: none has so far.
     std::atomic<std::uint64_t> owner_{0};
     /// It is at it. Owner's thread only.

@@ -3,8 +3,10 @@
 
 #include <blitzio/bridge/await_in_compute.hpp>
 #include <blitzio/bridge/byte_size.hpp>
+#include <blitzio/bridge/call_site.hpp>
 #include <blitzio/bridge/compute_local.hpp>
 #include <blitzio/bridge/compute_on.hpp>
+#include <blitzio/bridge/compute_options.hpp>
 #include <blitzio/bridge/par_map.hpp>
 #include <blitzio/bridge/parallel_for.hpp>
 #include <blitzio/bridge/parallel_invoke.hpp>

@@ -20,6 +20,7 @@
 #include <blitzio/io/select.hpp>
 #include <blitzio/io/sleep.hpp>
 #include <blitzio/io/spawn.hpp>
+#include <blitzio/io/stall_report.hpp>
 #include <blitzio/io/stop_token.hpp>
 #include <blitzio/io/stream.hpp>
 #include <blitzio/io/stream_stages.hpp>

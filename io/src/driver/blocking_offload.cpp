@@ -20,7 +20,7 @@ namespace
 /// Operations report kernel style; the pool's own reasons take the closest errno.
 std::int32_t errno_of(std::error_code reason) noexcept
 {
-    if (reason == make_error_code(io_errc::limit_reached))
+    if (reason == make_error_code(io_errc::pool_queue_full))
     {
         return -EAGAIN;
     }

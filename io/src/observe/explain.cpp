@@ -85,6 +85,7 @@ std::string runtime_core::describe_sizes() const
            '\n' + "blocking pool: up to " + std::to_string(config_.blocking_threads_max) +
            " threads\n" + "file pool: up to " + std::to_string(config_.file_threads_max) +
            " threads\n" +
+           "calls that may wait for either: " + std::to_string(config_.blocking_queue_max) + '\n' +
            "idle threads of both stay for: " + std::to_string(config_.blocking_keep_alive.count()) +
            " ms\n" + "timers per worker: " + count(config_.timers_max) + '\n' +
            "registered files per ring: " +
@@ -92,6 +93,11 @@ std::string runtime_core::describe_sizes() const
             : backend_->name() == "io_uring"
                 ? "up to " + std::to_string(config_.registered_files_max)
                 : "off (this backend has none)") +
+           '\n' + "stalls: " +
+           (stalls_ != nullptr
+                ? "reported after " + std::to_string(config_.stall_threshold.count()) + " ms"
+            : config_.stall_threshold.count() == 0 ? std::string("not watched (configured)")
+                                                   : std::string("not watched (no threads)")) +
            '\n' + "stacks of the workers: " +
            (config_.thread_stack_bytes == 0
                 ? std::string("the system's default")

@@ -1,6 +1,7 @@
 // Sums of counters, and their text for Prometheus. Thread rule: plain values.
 #include <blitzio/io/metrics.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <functional>
@@ -68,6 +69,8 @@ worker_metrics& worker_metrics::operator+=(const worker_metrics& other) noexcept
     lease_refusals += other.lease_refusals;
     provided_buffer_misses += other.provided_buffer_misses;
     registered_files += other.registered_files;
+    stalls += other.stalls;
+    longest_stall = std::max(longest_stall, other.longest_stall);
     scheduling_delay += other.scheduling_delay;
     return *this;
 }
@@ -154,7 +157,7 @@ struct worker_family
     std::uint64_t worker_metrics::* value;
 };
 
-constexpr std::array<worker_family, 18> worker_families{{
+constexpr std::array<worker_family, 19> worker_families{{
     {"runnables_run_total", "counter", "First runs and continuations of tasks.",
      &worker_metrics::tasks_run},
     {"tasks_spawned_total", "counter", "Tasks started.", &worker_metrics::tasks_spawned},
@@ -182,6 +185,8 @@ constexpr std::array<worker_family, 18> worker_families{{
      &worker_metrics::provided_buffer_misses},
     {"registered_files", "gauge", "Descriptors that the ring keeps.",
      &worker_metrics::registered_files},
+    {"stalls_total", "counter", "Tasks that have held a worker for too long.",
+     &worker_metrics::stalls},
 }};
 
 std::string worker_label(std::size_t index)
@@ -205,6 +210,14 @@ void write_pools(exposition& out, const pool_metrics& blocking, const pool_metri
     both("pool_completed_total", "counter", "Calls that have ended.", &pool_metrics::completed);
     both("pool_thread_start_failures_total", "counter", "Threads that could not be started.",
          &pool_metrics::thread_start_failures);
+    both("pool_threads_started_total", "counter", "Threads that were started.",
+         &pool_metrics::threads_started);
+    both("pool_refused_total", "counter", "Calls refused because too many waited.",
+         &pool_metrics::refused);
+    out.family("pool_queue_wait_seconds", "histogram",
+               "How long calls have waited for a thread, sampled.");
+    out.histogram(blocking.queue_wait, "pool=\"blocking\"");
+    out.histogram(files.queue_wait, "pool=\"file\"");
 }
 
 } // namespace
@@ -235,6 +248,12 @@ std::string runtime_metrics::to_prometheus(std::string_view prefix) const
         {
             out.sample(per_worker[index].*each.value, worker_label(index));
         }
+    }
+    out.family("longest_stall_seconds", "gauge", "The longest of those tasks.");
+    for (std::size_t index = 0; index < per_worker.size(); ++index)
+    {
+        out.sample(static_cast<double>(per_worker[index].longest_stall.count()) * 1e-9,
+                   worker_label(index));
     }
     out.family("scheduling_delay_seconds", "histogram",
                "How long the end of a worker's queue waits, sampled.");

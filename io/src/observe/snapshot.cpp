@@ -41,7 +41,10 @@ pool_metrics read_pool(const blocking_pool::statistics& from, unsigned threads_m
             .threads_max = threads_max,
             .queued = from.queued,
             .completed = from.completed,
-            .thread_start_failures = from.thread_start_failures};
+            .thread_start_failures = from.thread_start_failures,
+            .threads_started = from.threads_started,
+            .refused = from.refused,
+            .queue_wait = from.queue_wait};
 }
 
 } // namespace
@@ -54,6 +57,11 @@ runtime_metrics runtime_core::metrics() const
     for (const auto& each : workers_)
     {
         all.per_worker.push_back(read_worker(*each));
+        if (stalls_ != nullptr)
+        {
+            all.per_worker.back().stalls = stalls_->stalls(each->index());
+            all.per_worker.back().longest_stall = stalls_->longest(each->index());
+        }
         all += all.per_worker.back();
     }
     all.tasks_spawned += spawned_outside_.load(std::memory_order_relaxed);

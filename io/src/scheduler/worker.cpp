@@ -508,7 +508,8 @@ void worker::sleep(ready_list& ready) noexcept
     }
     parked_.store(true, std::memory_order_relaxed);
     driver_->wait(ready, timeout);
-    parked_.store(false, std::memory_order_relaxed);
+    parked_.store(false, std::memory_order_seq_cst);
+    core_.worker_woke();
     const std::size_t completed = ready.count - fired;
     stats_.operations_completed.add(completed);
     if (completed == 0 && (!until || core_.now() < *until))

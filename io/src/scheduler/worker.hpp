@@ -174,7 +174,13 @@ public:
     }
     [[nodiscard]] bool is_parked() const noexcept
     {
-        return parked_.load(std::memory_order_relaxed);
+        // seq_cst: see stall_watch.hpp.
+        return parked_.load(std::memory_order_seq_cst);
+    }
+    /// Something is to run here next. For whoever looks from outside.
+    [[nodiscard]] bool has_next() const noexcept
+    {
+        return next_slot_.load(std::memory_order_relaxed) != nullptr;
     }
 
     // --- simulation: one turn at a time

@@ -203,7 +203,9 @@ TEST_CASE("blocking_pool refuses with a reason", "[blocking_pool]")
     REQUIRE(pool.submit(first));
     const auto refused = pool.submit(second);
     REQUIRE_FALSE(refused);
-    CHECK(refused.error() == make_error_code(io_errc::limit_reached));
+    CHECK(refused.error() == make_error_code(io_errc::pool_queue_full));
+    CHECK(refused.error().message().find("blocking_queue_max") != std::string::npos);
+    CHECK(pool.snapshot().refused == 1);
     release.count_down();
     pool.shutdown();
     pool.shutdown(); // may be repeated

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -55,7 +56,8 @@ class compute_cell final : public compute_state<call_result_t<Call>>
 
 public:
     template <class Source>
-    explicit compute_cell(Source&& call) : call_(std::forward<Source>(call))
+    compute_cell(Source&& call, call_site_record* site)
+        : site_(site), call_(std::forward<Source>(call))
     {
         this->run = [](compute::job* item) noexcept {
             static_cast<compute_cell*>(item)->compute();
@@ -65,8 +67,8 @@ public:
         };
     }
 
-private:
-    void compute() noexcept
+    /// `here`: the thread that has called spawn_compute().
+    void compute(bool here = false) noexcept
     {
         const auto token = this->stop.get_token();
         if (token.stop_requested())
@@ -77,12 +79,27 @@ private:
         {
             const compute::detail::compute_context context{.stop = token};
             const compute::detail::context_scope inside(&context);
+            const auto begun = site_ == nullptr ? call_time(0) : site_->begin(here, here);
             store_outcome(this->outcome,
                           [&]() -> value_type { return invoke_with_stop(call_, token); });
+            if (begun.count() != 0)
+            {
+                site_->end(begun, times_);
+            }
         }
         this->finish();
     }
 
+    /// The times of the pool that the call is for.
+    void use_times(compute::detail::job_times& times) noexcept
+    {
+        times_ = &times;
+    }
+
+private:
+    /// Null: not measured.
+    call_site_record* site_;
+    compute::detail::job_times* times_ = nullptr;
     Call call_;
 };
 
@@ -250,12 +267,26 @@ private:
     stop_slot<pass_on> stop_;
 };
 
-template <class Call>
-auto spawn_compute(compute::pool* pool, Call&& call)
+/// By the clock that all runtimes but simulated ones have.
+enum class spawn_verdict : std::uint8_t
 {
-    using cell_type = compute_cell<std::remove_cvref_t<Call>>;
-    using value_type = call_result_t<std::remove_cvref_t<Call>>;
-    auto* const cell = new cell_type(std::forward<Call>(call));
+    to_pool,
+    here,
+    refused,
+};
+[[nodiscard]] spawn_verdict decide_spawn(const compute_options& options, call_site_record& site,
+                                         compute::pool& pool) noexcept;
+
+template <class Call>
+auto spawn_compute(compute::pool* pool, Call&& call, const compute_options& options,
+                   std::source_location where)
+{
+    using call_type = std::remove_cvref_t<Call>;
+    using cell_type = compute_cell<call_type>;
+    using value_type = call_result_t<call_type>;
+    auto& site = call_site_of<call_type>(where);
+    auto* const cell = new cell_type(
+        std::forward<Call>(call), options.placement == blitzio::placement::pool ? nullptr : &site);
     compute_handle<value_type> handle(cell);
     result<void> queued;
     if (pool == nullptr)
@@ -266,7 +297,15 @@ auto spawn_compute(compute::pool* pool, Call&& call)
     }
     if (queued)
     {
-        queued = pool->enqueue(*cell);
+        cell->use_times(pool->times());
+        switch (decide_spawn(options, site, *pool))
+        {
+        case spawn_verdict::to_pool: queued = pool->enqueue(*cell); break;
+        case spawn_verdict::here: cell->compute(true); break;
+        case spawn_verdict::refused:
+            queued = std::unexpected(make_error_code(compute_errc::deadline_out_of_reach));
+            break;
+        }
     }
     if (!queued)
     {
@@ -284,21 +323,25 @@ auto spawn_compute(compute::pool* pool, Call&& call)
 ///     ...
 ///     auto index = co_await pending.get();
 /// One allocation. `call` is kept beside the result, so what it refers to must outlive it. The
-/// token belongs to the handle. A pool that refuses the work shows as the error of get(). Not for
-/// simulated runtimes: the computation starts before any runtime is known, on a real thread.
+/// token belongs to the handle. A pool that refuses the work shows as the error of get(), and so does
+/// a refusal by admission::by_deadline, for which options.deadline counts. Where placement says so,
+/// `call` runs inside of this very call. Not for simulated runtimes: the computation starts before any
+/// runtime is known, on a real thread.
 template <class Call>
     requires detail::computable<std::remove_cvref_t<Call>>
-[[nodiscard]] auto spawn_compute(compute::pool& pool, Call&& call)
+[[nodiscard]] auto spawn_compute(compute::pool& pool, Call&& call, compute_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
-    return detail::spawn_compute(&pool, std::forward<Call>(call));
+    return detail::spawn_compute(&pool, std::forward<Call>(call), options, where);
 }
 
 /// The same on the process's default pool.
 template <class Call>
     requires detail::computable<std::remove_cvref_t<Call>>
-[[nodiscard]] auto spawn_compute(Call&& call)
+[[nodiscard]] auto spawn_compute(Call&& call, compute_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
-    return detail::spawn_compute(nullptr, std::forward<Call>(call));
+    return detail::spawn_compute(nullptr, std::forward<Call>(call), options, where);
 }
 
 } // namespace blitzio

@@ -112,6 +112,7 @@ struct pool_metrics
 namespace detail
 {
 class pool_core;
+struct job_times;
 struct pool_access;
 } // namespace detail
 
@@ -163,6 +164,9 @@ public:
     [[nodiscard]] std::string explain() const;
 
     [[nodiscard]] pool_metrics metrics() const noexcept;
+
+    /// For the bridge: what was measured of its jobs.
+    [[nodiscard]] detail::job_times& times() noexcept;
 
 private:
     friend struct detail::pool_access;

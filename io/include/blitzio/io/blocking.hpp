@@ -157,7 +157,7 @@ private:
 /// `call` lives in the awaiting frame, so it may refer to the frame's variables. No allocation.
 /// Cancellation: a call that has not begun is withdrawn (operation_canceled); one that runs is waited
 /// for, and is given a stop_token if it takes one.
-/// Errors: io_errc::limit_reached, io_errc::shutting_down, or the reason why no thread could be
+/// Errors: io_errc::pool_queue_full, io_errc::shutting_down, or the reason why no thread could be
 /// started. What `call` throws is thrown again here.
 template <class Call>
 [[nodiscard]] auto spawn_blocking(Call&& call)

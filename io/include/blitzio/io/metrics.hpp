@@ -81,6 +81,10 @@ struct worker_metrics
     std::uint64_t provided_buffer_misses = 0;
     /// Descriptors that the worker's ring keeps; see runtime_config::registered_files_max.
     std::uint64_t registered_files = 0;
+    /// Tasks that have held it for longer than runtime_config::stall_threshold, and the longest of
+    /// them. A sum over workers has the longest of all.
+    std::uint64_t stalls = 0;
+    std::chrono::nanoseconds longest_stall{};
     /// How long what is put at the end of its queue waits until it runs; measured once a millisecond
     /// at the most, and only while there is a queue.
     latency_histogram scheduling_delay;
@@ -98,6 +102,11 @@ struct pool_metrics
     std::size_t queued = 0;
     std::uint64_t completed = 0;
     std::uint64_t thread_start_failures = 0;
+    std::uint64_t threads_started = 0;
+    /// Jobs that were refused because too many waited.
+    std::uint64_t refused = 0;
+    /// How long jobs have waited for a thread; sampled.
+    latency_histogram queue_wait;
 };
 
 /// Counters of a runtime, each from its own moment; they agree with each other only while nothing

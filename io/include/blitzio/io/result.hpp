@@ -39,6 +39,8 @@ enum class io_errc : int
     invalid_format,
     /// Only the thread that runs the runtime already may do this.
     wrong_thread,
+    /// As many calls wait for a thread of the pool as its configuration allows.
+    pool_queue_full,
 };
 
 /// The category of io_errc values; its name is "blitzio".

@@ -1,11 +1,14 @@
 // How a runtime is set up. Thread rule: plain values.
 #pragma once
 
+#include <blitzio/io/stall_report.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -95,6 +98,9 @@ struct runtime_config
     unsigned ring_entries = 0;
     /// Threads that spawn_blocking may use.
     unsigned blocking_threads_max = 512;
+    /// Calls that may wait for a thread in each of the two pools; beyond it io_errc::pool_queue_full
+    /// (files: resource_unavailable_try_again).
+    std::size_t blocking_queue_max = 1'000'000;
     /// Threads for file operations that the backend cannot do without blocking.
     unsigned file_threads_max = 64;
     /// Memory of the pool that lease_buffer() takes from, and that leased reads fall back to.
@@ -116,6 +122,18 @@ struct runtime_config
     std::size_t timers_max = 0;
     /// Stack of the workers' threads; 0: the system's default.
     std::size_t thread_stack_bytes = 0;
+    /// A task that keeps its worker from everything else for longer than this is reported: where it
+    /// was spawned, where it is, and what to do about it. 0: nobody watches. It costs the workers
+    /// nothing; a thread looks at their counters some times per threshold, and sleeps while they do.
+    /// What the system, not the task, keeps from running is not reported. Nothing is reported of
+    /// simulations and of single_threaded.
+    /// For the stack the worker's thread is interrupted by SIGURG, once per report; a handler for it is
+    /// installed with the first one, unless the program has its own: then there is no stack. Calls
+    /// that a signal ends early even with SA_RESTART (nanosleep, poll) give EINTR.
+    std::chrono::milliseconds stall_threshold{50};
+    /// Called with each such report, on the thread that watches; must not throw. Null: print to
+    /// stderr, once a second at the most.
+    std::function<void(const stall_report&)> on_stall{};
     simulation_config simulation{};
     /// Called with an exception that nobody can observe any more and where its task was spawned.
     /// Null: print both and terminate.

@@ -36,6 +36,10 @@ protected:
     [[nodiscard]] bool begin(compute::pool* pool, const task_env& env, waiter who,
                              call_function call) noexcept;
 
+    /// The waiter is continued behind what can run on this worker already: for what has finished at
+    /// once, when its task has used up its turn. Always true, as start() gives it.
+    [[nodiscard]] bool give_way(const task_env& env, waiter who) noexcept;
+
     /// What this_compute tells inside a call that is made for a task in `env`.
     [[nodiscard]] static compute::detail::compute_context context_of(const task_env& env) noexcept;
 

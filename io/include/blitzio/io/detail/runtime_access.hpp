@@ -58,6 +58,8 @@ void come_home_last(const task_env& env, waiter who) noexcept;
 [[nodiscard]] bool runs_jobs_inline(runtime_core& runtime) noexcept;
 /// Simulation only: runs `job` at a virtual time that the seed decides.
 void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
+/// Simulation only: when such a job runs, on average.
+[[nodiscard]] std::chrono::nanoseconds simulated_job_delay(runtime_core& runtime) noexcept;
 
 /// Queues `job` on the pool of spawn_blocking.
 [[nodiscard]] result<void> submit_blocking(runtime_core& runtime, runnable& job);
