@@ -25,11 +25,11 @@ constexpr unsigned simulated_threads = 4;
 
 } // namespace
 
-std::size_t par_engine::open(const task_env& env, void* stage, compute_function compute)
+std::size_t par_engine::open(const task_env& env, void* stage, compute_function call)
 {
     env_ = env;
     stage_ = stage;
-    compute_ = compute;
+    compute_ = call;
     simulated_ = runs_jobs_inline(*env.runtime);
     if (pool_ == nullptr && !simulated_)
     {

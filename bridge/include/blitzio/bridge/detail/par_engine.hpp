@@ -55,7 +55,7 @@ public:
     par_engine(par_engine&& other) noexcept : pool_(other.pool_), options_(other.options_) {}
 
     /// Returns how many cells there are to be; the caller adds them. Throws std::bad_alloc.
-    [[nodiscard]] std::size_t open(const task_env& env, void* stage, compute_function compute);
+    [[nodiscard]] std::size_t open(const task_env& env, void* stage, compute_function call);
 
     void add_cell(par_cell& cell) noexcept
     {
@@ -137,7 +137,7 @@ class par_engine::feeder_operation : public awaitable_base<par_engine::feeder_op
                                      private par_feeder_wait
 {
 public:
-    feeder_operation(par_engine& engine, par_cell*& cell) noexcept : engine_(&engine), into_(&cell)
+    feeder_operation(par_engine& engine, par_cell*& into) noexcept : engine_(&engine), into_(&into)
     {
         wants_cell = true;
     }
