@@ -10,6 +10,7 @@
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
+#include <cstdint>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -299,11 +300,11 @@ void pace::look() noexcept
                 step_time / std::max(per_step, std::chrono::nanoseconds{1}));
             step_ = std::min(step_ * std::clamp<std::size_t>(room, 1, 16), step_max);
         }
-        else if (per_step < step_time / 4)
+        else if (static_cast<std::int64_t>(steps_per_look_) * per_step < step_time / 2)
         {
             steps_per_look_ = std::min(2 * steps_per_look_, steps_per_look_max);
         }
-        else
+        else if (static_cast<std::int64_t>(steps_per_look_) * per_step > 2 * step_time)
         {
             steps_per_look_ = 1;
         }
