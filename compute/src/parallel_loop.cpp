@@ -3,6 +3,8 @@
 // another one.
 #include <blitzio/compute/detail/parallel_loop.hpp>
 
+#include <blitzio/compute/detail/lease.hpp>
+
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_invoke.h>
@@ -20,10 +22,6 @@ namespace blitzio::compute::detail
 
 namespace
 {
-
-/// Every thread of a loop comes by here between its pieces of work, and after about ten microseconds
-/// of a longer one: the place to leave a processor to others.
-inline void between_pieces() noexcept {}
 
 /// The loop with oneTBB's half.
 class tbb_loop final : public parallel_loop
@@ -242,7 +240,7 @@ bool parallel_loop::fork(branch_function first, branch_function second) noexcept
 
 bool parallel_loop::go_on() noexcept
 {
-    between_pieces();
+    lease_point();
     if (context_.steady_deadline) [[unlikely]]
     {
         look_at(std::chrono::steady_clock::now());
@@ -282,7 +280,7 @@ void parallel_loop::fail_with(std::error_code code) noexcept
 
 void pace::look() noexcept
 {
-    between_pieces();
+    lease_point();
     const auto now = std::chrono::steady_clock::now();
     loop_.look_at(now);
     if (looked_ != std::chrono::steady_clock::time_point{})
