@@ -3,6 +3,8 @@
 // another one.
 #include <blitzio/compute/detail/parallel_loop.hpp>
 
+#include <blitzio/compute/detail/lease.hpp>
+
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_invoke.h>
@@ -10,6 +12,7 @@
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
+#include <cstdint>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -19,10 +22,6 @@ namespace blitzio::compute::detail
 
 namespace
 {
-
-/// Every thread of a loop comes by here between its pieces of work, and after about ten microseconds
-/// of a longer one: the place to leave a processor to others.
-inline void between_pieces() noexcept {}
 
 /// The loop with oneTBB's half.
 class tbb_loop final : public parallel_loop
@@ -241,7 +240,7 @@ bool parallel_loop::fork(branch_function first, branch_function second) noexcept
 
 bool parallel_loop::go_on() noexcept
 {
-    between_pieces();
+    lease_point();
     if (context_.steady_deadline) [[unlikely]]
     {
         look_at(std::chrono::steady_clock::now());
@@ -281,7 +280,7 @@ void parallel_loop::fail_with(std::error_code code) noexcept
 
 void pace::look() noexcept
 {
-    between_pieces();
+    lease_point();
     const auto now = std::chrono::steady_clock::now();
     loop_.look_at(now);
     if (looked_ != std::chrono::steady_clock::time_point{})
@@ -299,11 +298,11 @@ void pace::look() noexcept
                 step_time / std::max(per_step, std::chrono::nanoseconds{1}));
             step_ = std::min(step_ * std::clamp<std::size_t>(room, 1, 16), step_max);
         }
-        else if (per_step < step_time / 4)
+        else if (static_cast<std::int64_t>(steps_per_look_) * per_step < step_time / 2)
         {
             steps_per_look_ = std::min(2 * steps_per_look_, steps_per_look_max);
         }
-        else
+        else if (static_cast<std::int64_t>(steps_per_look_) * per_step > 2 * step_time)
         {
             steps_per_look_ = 1;
         }

@@ -148,8 +148,8 @@ public:
 
 private:
     /// Also bounds what is late if elements become expensive all at once.
-    static constexpr std::size_t step_max = 512;
-    static constexpr std::size_t steps_per_look_max = 32;
+    static constexpr std::size_t step_max = 1024;
+    static constexpr std::size_t steps_per_look_max = 128;
     static constexpr std::chrono::nanoseconds step_time{10'000};
 
     void look() noexcept;
