@@ -20,6 +20,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <mutex>
 #include <utility>
 
 #include <sys/resource.h>
@@ -127,11 +128,16 @@ void print_stats(const totals& sums, std::chrono::duration<double> took)
 
 int search_trees(const options& wanted)
 {
+    std::once_flag said;
+    const auto say_goodbye = [&said] {
+        // The watch's patience may end at the very moment at which the work does.
+        std::call_once(said, [] {
+            constexpr char text[] = "grep_tree: interrupted\n";
+            static_cast<void>(!::write(STDERR_FILENO, text, sizeof text - 1));
+        });
+    };
     // Before any other thread, so that all of them leave the signals to it.
-    const example::interrupt_watch watch([] {
-        constexpr char text[] = "grep_tree: interrupted\n";
-        static_cast<void>(!::write(STDERR_FILENO, text, sizeof text - 1));
-    });
+    const example::interrupt_watch watch(say_goodbye);
     const auto begun = std::chrono::steady_clock::now();
     const patterns looked_for(wanted.pattern, wanted.ignore_case);
     const search_options how = how_to_search(wanted);
@@ -145,7 +151,7 @@ int search_trees(const options& wanted)
         runtime.block_on(run(look, source, out, pool, share.portions, watch.token()));
     if (watch.interrupted())
     {
-        std::fputs("grep_tree: interrupted\n", stderr);
+        say_goodbye();
         return 130;
     }
     if (!ended)

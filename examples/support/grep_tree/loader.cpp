@@ -16,9 +16,7 @@ namespace
 
 /// Enough small files to fill a portion, few enough to share a directory among the lanes.
 constexpr std::size_t group_files_max = 16;
-/// Groups that are read by lanes after one that could not be read at once: at first, and when that
-/// happens again and again.
-constexpr unsigned pause_first = 8;
+/// Groups that are read by lanes before the short way is tried again, at most.
 constexpr unsigned pause_most = 1024;
 
 } // namespace
@@ -48,14 +46,15 @@ void loader::give_back(buffer used)
 
 void loader::note_cached(bool was) noexcept
 {
-    const unsigned pause = pause_.load(std::memory_order_relaxed);
+    const unsigned misses = misses_.load(std::memory_order_relaxed);
     if (was)
     {
-        pause_.store(pause_first, std::memory_order_relaxed);
+        misses_.store(misses / 2, std::memory_order_relaxed);
         return;
     }
-    groups_to_read_.store(pause, std::memory_order_relaxed);
-    pause_.store(std::min(2 * pause, pause_most), std::memory_order_relaxed);
+    // A single miss says little; when the next group is missed, too, more and more are read ahead.
+    groups_to_read_.store(misses, std::memory_order_relaxed);
+    misses_.store(std::clamp(2 * misses, 1u, pause_most), std::memory_order_relaxed);
 }
 
 bool loader::expect_cached() noexcept

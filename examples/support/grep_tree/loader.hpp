@@ -84,9 +84,9 @@ private:
     std::optional<blitzio::fs::walk> walker_;
     std::size_t next_root_ = 0;
     /// Groups that go to lanes before the short way is tried again, and how many it will be after
-    /// the next failure. Hints: it does not matter when an update is lost.
+    /// the next miss. Hints: it does not matter when an update is lost.
     std::atomic<unsigned> groups_to_read_{0};
-    std::atomic<unsigned> pause_{8};
+    std::atomic<unsigned> misses_{0};
     std::mutex mutex_;
     std::vector<buffer> idle_; // guarded by mutex_
 };
