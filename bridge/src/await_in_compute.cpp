@@ -38,14 +38,15 @@ namespace detail
 compute_wait::compute_wait(std::source_location where) noexcept
     : context_(compute::detail::current_context())
 {
-    env_.name = "await_in_compute";
-    env_.spawned_at = where;
+    details_.name = "await_in_compute";
+    details_.spawned_at = where;
+    env_.origin = task_origin(details_);
     if (context_ != nullptr)
     {
         env_.runtime = context_->runtime;
         env_.stop = context_->stop;
-        env_.deadline = context_->deadline;
-        env_.locals = context_->locals;
+        details_.deadline = context_->deadline;
+        details_.locals = context_->locals;
     }
 }
 

@@ -36,7 +36,7 @@ bool consume_time(nanoseconds time) noexcept
 compute_choice::verdict compute_choice::decide_simulated(const task_env& env) const noexcept
 {
     auto& runtime = *env.runtime;
-    const auto deadline = std::min(env.deadline, options_.deadline);
+    const auto deadline = std::min(env.deadline(), options_.deadline);
     if (options_.admission == blitzio::admission::by_deadline && deadline != no_deadline &&
         deadline - now(runtime) < simulated_job_delay(runtime))
     {
@@ -69,7 +69,7 @@ compute_choice::verdict compute_choice::decide(compute::pool*& pool, const task_
         return verdict::to_pool; // where the reason is found again
     }
     times_ = &pool->times();
-    const auto deadline = std::min(env.deadline, options_.deadline);
+    const auto deadline = std::min(env.deadline(), options_.deadline);
     if (options_.admission == blitzio::admission::by_deadline && deadline != no_deadline &&
         !site_->admit(*pool, deadline - now(*env.runtime)))
     {

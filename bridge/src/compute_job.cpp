@@ -96,9 +96,9 @@ compute::detail::compute_context compute_job::context_of(const task_env& env) no
 {
     return {.runtime = env.runtime,
             .stop = env.stop,
-            .deadline = env.deadline,
-            .locals = env.locals,
-            .steady_deadline = env.deadline != no_deadline && !is_simulated(*env.runtime)};
+            .deadline = env.deadline(),
+            .locals = env.locals(),
+            .steady_deadline = env.deadline() != no_deadline && !is_simulated(*env.runtime)};
 }
 
 void compute_job::on_pool_thread(compute::job* item) noexcept

@@ -271,9 +271,13 @@ void stall_watch::name_task(const watched& from, stall_report& report) const
     // through the kernel, and believed if it leads to an environment of this runtime.
     const void* const promise = &std::coroutine_handle<promise_base>::from_address(frame).promise();
     const task_env* env = nullptr; // the promise's first member
-    alignas(task_env) std::byte copy[sizeof(task_env)];
+    // A note looks at what lies before its environment in a cell, too: here, at zeros.
+    constexpr std::size_t before = sizeof(runnable);
+    static_assert(before % alignof(task_env) == 0);
+    alignas(task_env) std::byte room[before + sizeof(task_env)]{};
+    std::byte* const copy = room + before;
     if (!read_own_memory(promise, &env, sizeof env) || env == nullptr ||
-        !read_own_memory(env, copy, sizeof copy))
+        !read_own_memory(env, copy, sizeof(task_env)))
     {
         return;
     }
@@ -282,9 +286,20 @@ void stall_watch::name_task(const watched& from, stall_report& report) const
     {
         return;
     }
-    report.task_name = read_own_text(seen.name);
-    report.spawned_at = place_text(std::bit_cast<std::uint64_t>(seen.spawned_at));
-    if (const auto note = seen.awaiting.read(); note.has_awaited)
+    alignas(task_details) std::byte details_copy[sizeof(task_details)];
+    auto spawned_at = std::bit_cast<std::uint64_t>(std::source_location());
+    if (const auto* const details = seen.origin.details(); details == nullptr)
+    {
+        spawned_at = std::bit_cast<std::uint64_t>(seen.origin.where());
+    }
+    else if (read_own_memory(details, details_copy, sizeof details_copy))
+    {
+        const auto& known = *reinterpret_cast<const task_details*>(details_copy);
+        report.task_name = read_own_text(known.name);
+        spawned_at = std::bit_cast<std::uint64_t>(known.spawned_at);
+    }
+    report.spawned_at = place_text(spawned_at);
+    if (const auto note = seen.awaiting.read(seen); note.has_awaited)
     {
         report.last_await = place_text(std::bit_cast<std::uint64_t>(note.where));
     }

@@ -46,6 +46,7 @@ protected:
     /// What the operation invokes when it ends.
     [[nodiscard]] waiter ended() noexcept;
 
+    task_details details_;
     task_env env_;
 
 private:

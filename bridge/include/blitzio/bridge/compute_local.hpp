@@ -20,8 +20,8 @@ template <class T>
     {
         return nullptr;
     }
-    task_env env;
-    env.locals = context->locals;
+    const task_details details{.locals = context->locals};
+    const task_env env{.origin = detail::task_origin(details)};
     return name.find(env);
 }
 
