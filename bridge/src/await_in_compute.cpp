@@ -2,6 +2,8 @@
 // header.
 #include <blitzio/bridge/await_in_compute.hpp>
 
+#include <blitzio/compute/detail/suspension.hpp>
+
 #include <blitzio/io/detail/runtime_access.hpp>
 #include <blitzio/io/external_work.hpp>
 
@@ -172,6 +174,7 @@ std::atomic<int> suspended{0};
     };
     // This thread takes up something else, which must not find this computation's context.
     compute::detail::exchange_context(nullptr);
+    const compute::detail::suspension waiting;
     tbb::task::suspend([this](tbb::task::suspend_point here) {
         sleeper_ = here;
         schedule(*env_.runtime, node_);

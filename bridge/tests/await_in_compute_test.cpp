@@ -108,6 +108,47 @@ TEST_CASE("many computations wait on few threads", "[bridge][await_in_compute]")
     }
 }
 
+TEST_CASE("a computation may wait for another one of its own pool", "[bridge][await_in_compute]")
+{
+    if (!bz::compute_waits_without_thread())
+    {
+        SKIP("computations that wait keep their threads here");
+    }
+    bz::compute::pool pool({.threads = 1, .name = "own"});
+    auto runtime = test::make_runtime();
+    // Three deep, all on one thread; then many that are waited for while none of them has begun.
+    const auto deep = runtime.block_on([&]() -> bz::task<bz::result<int>> {
+        const auto innermost = [] { return 7; };
+        const auto inner = [&]() -> bz::result<int> {
+            return bz::await_in_compute(bz::compute_on(pool, innermost));
+        };
+        const auto outer = [&]() -> bz::result<int> {
+            return bz::await_in_compute(bz::compute_on(pool, inner));
+        };
+        co_return co_await bz::timeout(20s, bz::compute_on(pool, outer));
+    });
+    REQUIRE(deep);
+    CHECK(*deep == 7);
+    std::atomic<int> right{0};
+    const auto begin = clock_type::now();
+    runtime.block_on([&]() -> bz::task<void> {
+        co_await bz::scope([&](bz::task_group& group) -> bz::task<void> {
+            for (int count = 0; count < 100; ++count)
+            {
+                group.spawn([&]() -> bz::task<void> {
+                    const auto slept = co_await bz::compute_on(
+                        pool, [] { return bz::await_in_compute(bz::sleep_for(50ms)).has_value(); });
+                    right += slept.value_or(false) ? 1 : 0;
+                });
+            }
+            co_return;
+        });
+    });
+    CHECK(right == 100);
+    // One after the other would take five seconds.
+    CHECK(clock_type::now() - begin < 3s);
+}
+
 TEST_CASE("the context comes along, whatever the thread", "[bridge][await_in_compute][context]")
 {
     bz::compute::pool pool({.threads = 3, .name = "context"});

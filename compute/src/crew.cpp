@@ -115,6 +115,8 @@ crew::crew(unsigned threads, pool_config config, std::uint32_t generation)
       started_(static_cast<std::ptrdiff_t>(threads)), idle_(threads)
 {
     arena_.initialize();
+    ownership_.emplace(*this);
+    offer_->owner.store(this, std::memory_order_relaxed);
     start_threads();
     if (config_.give_way != courtesy::off)
     {
@@ -126,6 +128,13 @@ crew::~crew()
 {
     refuse_own_thread();
     stop_threads();
+    // Sequentially consistent: partner is the count in offer_jobs(). Whoever was counted before may
+    // have seen the owner, and has no job any more, so it is through soon.
+    offer_->owner.store(nullptr, std::memory_order_seq_cst);
+    while (offer_->users.load(std::memory_order_seq_cst) != 0)
+    {
+        std::this_thread::yield();
+    }
     return_threads(threads());
 }
 
@@ -316,7 +325,10 @@ bool crew::park(unsigned index, bool searching) noexcept
         wake_one();
     }
     // See crew.hpp. Nobody can have become awake without waking thread 0 first after nobody was.
-    if (threads() == 1 || (index == 0 && idle_.unparked() == 0))
+    // Sequentially consistent: partner is the increment in begin_suspension(), which wakes thread 0
+    // afterwards: somebody has to be there when a computation is to go on.
+    const bool is_last = threads() == 1 || (index == 0 && idle_.unparked() == 0);
+    if (is_last && suspended_.load(std::memory_order_seq_cst) == 0)
     {
         me.place.sleep();
     }
@@ -343,12 +355,78 @@ bool crew::start(job& work) noexcept
     enqueued_.fetch_add(1, std::memory_order_relaxed);
     queue_.push(work);
     wake_one();
+    // Sequentially consistent, with the exchange in push() before it: partner is the increment in
+    // begin_suspension(), which looks at the queue afterwards.
+    if (suspended_.load(std::memory_order_seq_cst) != 0) [[unlikely]]
+    {
+        offer_jobs();
+    }
     return true;
+}
+
+void crew::begin_suspension() noexcept
+{
+    if (suspended_.fetch_add(1, std::memory_order_seq_cst) == 0)
+    {
+        members_[0].place.wake();
+    }
+    if (!queue_.is_empty())
+    {
+        offer_jobs();
+    }
+}
+
+void crew::end_suspension() noexcept
+{
+    suspended_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void crew::offer_jobs() noexcept
+{
+    // acq_rel: partner is the exchange in the task; whoever finds one pending knows that it has yet
+    // to look at the queue.
+    if (offer_->pending.exchange(true, std::memory_order_acq_rel))
+    {
+        return;
+    }
+    try
+    {
+        arena_.enqueue([shared = offer_] {
+            static_cast<void>(shared->pending.exchange(false, std::memory_order_acq_rel));
+            shared->users.fetch_add(1, std::memory_order_seq_cst);
+            if (crew* const owner = shared->owner.load(std::memory_order_seq_cst))
+            {
+                owner->run_offered_job();
+            }
+            shared->users.fetch_sub(1, std::memory_order_release);
+        });
+    }
+    catch (...)
+    {
+        // No memory: the threads take the jobs up when their computations have waited.
+        offer_->pending.store(false, std::memory_order_release);
+    }
+}
+
+void crew::run_offered_job() noexcept
+{
+    // One after the other, so that several suspended threads share what there is.
+    if (job* const next = queue_.pop())
+    {
+        if (!queue_.looks_empty())
+        {
+            offer_jobs();
+        }
+        offered_begun_.fetch_add(1, std::memory_order_relaxed);
+        call(*next);
+        offered_ended_.fetch_add(1, std::memory_order_relaxed);
+        lease_point();
+    }
 }
 
 std::size_t crew::pending() const noexcept
 {
-    std::uint64_t ended = 0;
+    std::uint64_t ended = offered_ended_.load(std::memory_order_relaxed);
     for (const member& each : members_)
     {
         ended += each.ended.load(std::memory_order_relaxed);
@@ -366,7 +444,9 @@ pool_metrics crew::metrics() const noexcept
 {
     pool_metrics now;
     now.threads = threads();
-    std::uint64_t begun = 0;
+    std::uint64_t begun = offered_begun_.load(std::memory_order_relaxed);
+    now.jobs_completed = offered_ended_.load(std::memory_order_relaxed);
+    now.busy = static_cast<unsigned>(begun > now.jobs_completed ? begun - now.jobs_completed : 0);
     for (const member& each : members_)
     {
         const std::uint64_t ended = each.ended.load(std::memory_order_relaxed);

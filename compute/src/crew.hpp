@@ -10,10 +10,12 @@
 #include <blitzio/io/detail/idle_set.hpp>
 
 #include <tbb/task_arena.h>
+#include <tbb/task_scheduler_observer.h>
 
 #include <atomic>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -45,6 +47,9 @@ public:
     [[nodiscard]] std::string explain() const override;
     [[nodiscard]] pool_metrics metrics() const noexcept override;
 
+    void begin_suspension() noexcept override;
+    void end_suspension() noexcept override;
+
 private:
     /// What one thread writes, on cache lines of its own. Counters: relaxed, one writer.
     struct alignas(64) member
@@ -74,6 +79,8 @@ private:
     void thread_main(unsigned index) noexcept;
     void serve(unsigned index) noexcept;
     void run(member& me, job& work) noexcept;
+    void offer_jobs() noexcept;
+    void run_offered_job() noexcept;
     void look_for_long_jobs(member& me, std::chrono::nanoseconds cpu_before) noexcept;
     void give_way_from_now_on(member& me) noexcept;
     [[nodiscard]] std::string explain_courtesy() const;
@@ -90,6 +97,50 @@ private:
     blitzio::detail::idle_set<blitzio::detail::std_atomics, threads_possible> idle_;
     alignas(64) std::atomic<std::uint64_t> enqueued_{0};
     std::atomic<bool> stopping_{false};
+
+    /// Computations that wait in the arena. While there are any, a task in the arena stands for the
+    /// jobs in the queue, so that a suspended thread takes them up; such a task may be run by a thread
+    /// of oneTBB's. It may also be left when the pool has gone: then it finds no crew.
+    struct offer
+    {
+        /// Null when the pool is gone. Whoever reads it counts itself in before.
+        std::atomic<crew*> owner{nullptr};
+        std::atomic<int> users{0};
+        std::atomic<bool> pending{false};
+    };
+    /// A thread of oneTBB's that runs such a task is one of the pool's meanwhile. A computation that
+    /// waited may go on on another thread, so this cannot be set around its job.
+    class ownership final : public tbb::task_scheduler_observer
+    {
+    public:
+        explicit ownership(crew& owner) : tbb::task_scheduler_observer(owner.arena_), owner_(owner)
+        {
+            observe(true);
+        }
+        ~ownership() override
+        {
+            observe(false);
+        }
+        ownership(const ownership&) = delete;
+        ownership& operator=(const ownership&) = delete;
+
+        void on_scheduler_entry(bool) override
+        {
+            set_current_pool(&owner_);
+        }
+        void on_scheduler_exit(bool) override
+        {
+            set_current_pool(nullptr);
+        }
+
+    private:
+        crew& owner_;
+    };
+    std::atomic<unsigned> suspended_{0};
+    std::shared_ptr<offer> offer_ = std::make_shared<offer>();
+    std::optional<ownership> ownership_;
+    std::atomic<std::uint64_t> offered_begun_{0};
+    std::atomic<std::uint64_t> offered_ended_{0};
 };
 
 } // namespace blitzio::compute::detail

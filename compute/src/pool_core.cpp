@@ -3,6 +3,7 @@
 
 #include "fork_guard.hpp"
 
+#include <blitzio/compute/detail/suspension.hpp>
 #include <blitzio/io/processors.hpp>
 
 #include <tbb/task_arena.h>
@@ -58,6 +59,23 @@ result<void> pool_core::enqueue(job& work) noexcept
 void pool_core::call(job& work) noexcept
 {
     tbb::this_task_arena::isolate([&work] { work.run(&work); });
+}
+
+// A pool is never const; who asks whose thread this is has no business with more.
+suspension::suspension() noexcept : pool_(const_cast<pool_core*>(current_pool()))
+{
+    if (pool_ != nullptr)
+    {
+        pool_->begin_suspension();
+    }
+}
+
+suspension::~suspension()
+{
+    if (pool_ != nullptr)
+    {
+        pool_->end_suspension();
+    }
 }
 
 void pool_core::refuse_own_thread() const noexcept

@@ -27,6 +27,10 @@ public:
     [[nodiscard]] virtual std::string explain() const = 0;
     [[nodiscard]] virtual pool_metrics metrics() const noexcept = 0;
 
+    /// See detail/suspension.hpp. For pools whose jobs are tasks of their arena nothing is to do.
+    virtual void begin_suspension() noexcept {}
+    virtual void end_suspension() noexcept {}
+
     [[nodiscard]] unsigned threads() const noexcept
     {
         return threads_;
