@@ -27,6 +27,70 @@ TEST_CASE("a spawned closure lives as long as its task", "[spawn]")
     });
 }
 
+TEST_CASE("what a spawned task holds is gone when it ends, joined or not", "[spawn]")
+{
+    on_every_runtime([](blitzio::runtime& runtime) {
+        const auto check = [&](bool fails) -> blitzio::task<void> {
+            auto captured = std::make_shared<int>(1);
+            auto argument = std::make_shared<int>(2);
+            const std::weak_ptr<int> closure = captured;
+            const std::weak_ptr<int> parameter = argument;
+            const auto body = [](std::shared_ptr<int> held, bool throws) -> blitzio::task<int> {
+                co_await blitzio::yield();
+                if (throws)
+                {
+                    throw std::runtime_error("after waiting");
+                }
+                co_return *held;
+            };
+            auto handle =
+                runtime.spawn([body, fails, argument = std::move(argument),
+                               captured = std::move(captured)] { return body(argument, fails); });
+            while (!handle.finished())
+            {
+                co_await blitzio::yield();
+            }
+            REQUIRE(closure.expired());
+            REQUIRE(parameter.expired());
+            try
+            {
+                const int given = co_await std::move(handle);
+                REQUIRE(given == 2);
+                REQUIRE_FALSE(fails);
+            }
+            catch (const std::runtime_error&)
+            {
+                REQUIRE(fails);
+            }
+        };
+        runtime.block_on(check(false));
+        runtime.block_on(check(true));
+        const auto refuse = [&]() -> blitzio::task<void> {
+            auto captured = std::make_shared<int>(1);
+            const std::weak_ptr<int> closure = captured;
+            auto handle = runtime.spawn([captured = std::move(captured)]() -> blitzio::task<int> {
+                throw std::runtime_error("before there is a task");
+            });
+            while (!handle.finished())
+            {
+                co_await blitzio::yield();
+            }
+            REQUIRE(closure.expired());
+            std::string thrown;
+            try
+            {
+                static_cast<void>(co_await std::move(handle));
+            }
+            catch (const std::runtime_error& error)
+            {
+                thrown = error.what();
+            }
+            REQUIRE(thrown == "before there is a task");
+        };
+        runtime.block_on(refuse());
+    });
+}
+
 TEST_CASE("joining gives the value or the exception", "[spawn]")
 {
     on_every_runtime([](blitzio::runtime& runtime) {

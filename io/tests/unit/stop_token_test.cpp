@@ -42,6 +42,19 @@ TEST_CASE("a default token never stops", "[stop_token]")
     CHECK_FALSE(called);
 }
 
+TEST_CASE("a callback may take the reason, early or late", "[stop_token]")
+{
+    stop_source source;
+    stop_reason early = stop_reason::none;
+    stop_reason late = stop_reason::none;
+    const stop_callback before(source.get_token(), [&](stop_reason why) { early = why; });
+    CHECK(early == stop_reason::none);
+    CHECK(source.request_stop(stop_reason::sibling));
+    CHECK(early == stop_reason::sibling);
+    const stop_callback after(source.get_token(), [&](stop_reason why) { late = why; });
+    CHECK(late == stop_reason::sibling);
+}
+
 TEST_CASE("the first request counts, with its reason", "[stop_token]")
 {
     stop_source source;
