@@ -26,18 +26,6 @@ namespace blitzio::detail
     }
 }
 
-void schedule_in(const task_env& env, runnable& item) noexcept
-{
-    if (env.home() != nullptr) [[unlikely]]
-    {
-        env.runtime->start_placed(*env.home(), item);
-    }
-    else
-    {
-        schedule(*env.runtime, item);
-    }
-}
-
 std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept
 {
     const placement& place = *env.home();

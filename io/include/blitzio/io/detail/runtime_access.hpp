@@ -31,9 +31,6 @@ void schedule(runtime_core& runtime, runnable& item) noexcept;
 /// Like schedule(), but behind everything that is runnable on this worker already.
 void schedule_last(runtime_core& runtime, runnable& item) noexcept;
 
-/// schedule() for the first run of a task in `env`, which may have a placement.
-void schedule_in(const task_env& env, runnable& item) noexcept;
-
 /// Invokes `who` now if this is where and when `env` may go on, otherwise puts it into the right
 /// queue. Only with an `env` that has a placement.
 std::coroutine_handle<> come_home(const task_env& env, waiter who) noexcept;
