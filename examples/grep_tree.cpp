@@ -142,7 +142,10 @@ int search_trees(const options& wanted)
     const patterns looked_for(wanted.pattern, wanted.ignore_case);
     const search_options how = how_to_search(wanted);
     bz::compute::pool pool({.threads = wanted.threads, .name = "search"});
-    bz::runtime runtime({.io_threads = pool.threads(), .name = "read"});
+    // No reports of stalls: what is written to stderr is that of the tool this one rivals.
+    bz::runtime runtime({.io_threads = pool.threads(),
+                         .name = "read",
+                         .stall_threshold = std::chrono::milliseconds(0)});
     const shares share = divide(wanted.bytes_max, pool.threads());
     loader source(what_to_load(wanted, share.lanes));
     searcher look(looked_for, how, source);

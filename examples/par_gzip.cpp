@@ -13,6 +13,7 @@
 
 #include <blitzio/blitzio.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -70,7 +71,9 @@ int run(const par_gzip::options& wanted)
     // Before any other thread, so that all of them leave the signals to it.
     const example::interrupt_watch watch([] {});
     bz::compute::pool pool({.threads = wanted.threads, .name = "gzip"});
-    bz::runtime runtime({.io_threads = 1, .name = "files"});
+    // No reports of stalls: what is written to stderr is that of the tool this one rivals.
+    bz::runtime runtime(
+        {.io_threads = 1, .name = "files", .stall_threshold = std::chrono::milliseconds(0)});
     const auto code = runtime.block_on([&]() -> bz::task<bz::result<int>> {
         co_return co_await bz::scope([&](bz::task_group& all) -> bz::task<bz::result<int>> {
             const bz::stop_callback on_interrupt(watch.token(),

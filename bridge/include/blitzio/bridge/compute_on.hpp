@@ -87,12 +87,12 @@ class compute_operation : public awaitable_base<compute_operation<Call>>, protec
     using value_type = call_result_t<Call>;
 
 public:
-    compute_operation(compute::pool* pool, Call&& call, compute_choice choice = {})
-        : pool_(pool), choice_(choice), call_(std::move(call))
+    compute_operation(compute::pool* pool, Call&& call, compute_choice chosen = {})
+        : pool_(pool), choice_(chosen), call_(std::move(call))
     {
     }
-    compute_operation(compute::pool* pool, const Call& call, compute_choice choice = {})
-        : pool_(pool), choice_(choice), call_(call)
+    compute_operation(compute::pool* pool, const Call& call, compute_choice chosen = {})
+        : pool_(pool), choice_(chosen), call_(call)
     {
     }
 
