@@ -12,6 +12,7 @@
 #include <blitzio/io/task.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -118,7 +119,9 @@ struct spawned_body<task<T>>
 struct known_task;
 
 /// The place of a task in a list of live tasks. Two words: addresses take 48 bits on all platforms
-/// with 64, and the rest of one of them tells which list it is.
+/// with 64, and the rest of one of them tells which list it is. That part does not change while the
+/// task is in a list, so list() may be asked without the list's lock, whose holder may be writing
+/// the same word: hence an atomic, relaxed.
 class live_links
 {
 public:
@@ -130,18 +133,20 @@ public:
 
     [[nodiscard]] unsigned list() const noexcept
     {
-        return static_cast<unsigned>(following_ >> address_bits);
+        return static_cast<unsigned>(following_.load(std::memory_order_relaxed) >> address_bits);
     }
 
     void set(unsigned list, known_task* following) noexcept
     {
-        following_ = static_cast<std::uint64_t>(list) << address_bits |
-                     reinterpret_cast<std::uint64_t>(following);
+        following_.store(static_cast<std::uint64_t>(list) << address_bits |
+                             reinterpret_cast<std::uint64_t>(following),
+                         std::memory_order_relaxed);
     }
 
     [[nodiscard]] known_task* following() const noexcept
     {
-        return reinterpret_cast<known_task*>(following_ & ((1ull << address_bits) - 1));
+        return reinterpret_cast<known_task*>(following_.load(std::memory_order_relaxed) &
+                                             ((1ull << address_bits) - 1));
     }
 
     known_task* previous;
@@ -149,7 +154,7 @@ public:
 private:
     static constexpr unsigned address_bits = 48;
 
-    std::uint64_t following_;
+    std::atomic<std::uint64_t> following_;
 };
 
 /// A task that the runtime can find: what runtime::dump() shows.
