@@ -6,6 +6,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import os
 import pty
@@ -16,9 +17,11 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -234,7 +237,22 @@ class Interrupt(unittest.TestCase):
             if int(fields[11]) + int(fields[12]) >= 10:  # ticks of 10 ms
                 return
             select.select([], [], [], 0.01)
+        process.kill()  # or its context would wait for it
         self.fail("it does not begin")
+
+    def wait_until_its_output_is_stuck(self, process):
+        """Until what nobody reads has not become more for a while."""
+        deadline = time.monotonic() + 30
+        before, same = 0, 0
+        while time.monotonic() < deadline:
+            waiting = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)))[0]
+            same = same + 1 if waiting == before and waiting > 0 else 0
+            if same == 10:
+                return
+            before = waiting
+            select.select([], [], [], 0.02)
+        process.kill()
+        self.fail("its output does not fill the pipe")
 
     def test_ctrl_c_stops_at_once(self):
         times = []
@@ -256,7 +274,7 @@ class Interrupt(unittest.TestCase):
                 pass
         with subprocess.Popen([program(), folder, self.sparse], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE) as process:
-            self.wait_until_reading(process)
+            self.wait_until_its_output_is_stuck(process)
             took = self.milliseconds_to_end(process)
             self.assertEqual(process.returncode, 130)
             self.assertIn(b"interrupted", process.stderr.read())
