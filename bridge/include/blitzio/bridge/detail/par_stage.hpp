@@ -258,8 +258,13 @@ private:
     task<std::error_code> feed_values()
     {
         par_cell* free = nullptr;
-        while (co_await engine_.free_cell(free))
+        for (;;)
         {
+            const bool has_cell = co_await engine_.free_cell(free);
+            if (!has_cell)
+            {
+                break;
+            }
             auto step = co_await upstream_.next();
             if (!step)
             {
@@ -272,7 +277,8 @@ private:
             cell& filled = static_cast<cell&>(*free);
             filled.value.emplace(std::move(**step));
             const std::size_t bytes = streams::byte_size(*filled.value);
-            if (!co_await engine_.room(filled, bytes))
+            const bool granted = co_await engine_.room(filled, bytes);
+            if (!granted)
             {
                 break;
             }
@@ -287,8 +293,18 @@ private:
 
     task<std::error_code> feed_chunks()
     {
-        while (gathering_ != nullptr || co_await begin_chunk())
+        // Each await is a statement of its own: what GCC makes of awaits inside of && and || has been
+        // wrong before.
+        for (;;)
         {
+            if (gathering_ == nullptr)
+            {
+                const bool begun = co_await begin_chunk();
+                if (!begun)
+                {
+                    break;
+                }
+            }
             auto step = co_await upstream_.next();
             if (!step)
             {
@@ -303,14 +319,19 @@ private:
             {
                 // Room is made by what is computed, so it must not wait for this chunk to be full.
                 publish_gathered();
-                if (!co_await begin_chunk())
+                const bool begun = co_await begin_chunk();
+                if (!begun)
                 {
                     break;
                 }
             }
-            if (gathering_->value.empty() && !co_await engine_.room(*gathering_, bytes))
+            if (gathering_->value.empty())
             {
-                break;
+                const bool granted = co_await engine_.room(*gathering_, bytes);
+                if (!granted)
+                {
+                    break;
+                }
             }
             gathering_->value.push_back(std::move(**step));
             if (gathering_->value.size() == logic_.gathered)
