@@ -1,6 +1,7 @@
 // How many threads the elastic pool has: added when jobs wait, gone when they are idle.
 // Thread rule: each test owns its pool.
 #include "blocking_pool.hpp"
+#include "support/blocking_jobs.hpp"
 
 #include <blitzio/io/blocking.hpp>
 #include <blitzio/io/runtime.hpp>
@@ -22,31 +23,8 @@ using blitzio::detail::blocking_pool;
 using blitzio::detail::runnable;
 using namespace std::chrono_literals;
 
-template <class Body>
-struct job : runnable
-{
-    explicit job(Body given) : body(std::move(given))
-    {
-        run = [](runnable* self) noexcept { static_cast<job*>(self)->body(); };
-    }
-
-    Body body;
-};
-
-template <class Condition>
-bool eventually(Condition condition)
-{
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    while (!condition())
-    {
-        if (std::chrono::steady_clock::now() > deadline)
-        {
-            return false;
-        }
-        std::this_thread::yield();
-    }
-    return true;
-}
+using blitzio::test::eventually;
+using blitzio::test::job;
 
 TEST_CASE("a burst of short jobs leaves few threads behind", "[blocking_pool][sizing]")
 {

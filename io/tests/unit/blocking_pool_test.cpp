@@ -1,5 +1,6 @@
 // The elastic pool: every job runs once, threads come and go, refusals are never silent.
 #include "blocking_pool.hpp"
+#include "support/blocking_jobs.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -28,31 +29,8 @@ using blitzio::detail::blocking_pool;
 using blitzio::detail::runnable;
 using namespace std::chrono_literals;
 
-template <class Body>
-struct job : runnable
-{
-    explicit job(Body given) : body(std::move(given))
-    {
-        run = [](runnable* self) noexcept { static_cast<job*>(self)->body(); };
-    }
-
-    Body body;
-};
-
-template <class Condition>
-bool eventually(Condition condition)
-{
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    while (!condition())
-    {
-        if (std::chrono::steady_clock::now() > deadline)
-        {
-            return false;
-        }
-        std::this_thread::yield();
-    }
-    return true;
-}
+using blitzio::test::eventually;
+using blitzio::test::job;
 
 TEST_CASE("blocking_pool runs every job once", "[blocking_pool]")
 {
