@@ -3,7 +3,6 @@
 
 #include "arguments.hpp"
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -29,34 +28,11 @@ constexpr const char* help_text =
 
 constexpr std::uint64_t bytes_least = std::uint64_t{4} * 1024 * 1024;
 
+constexpr const char* program = "grep_tree";
+
 [[noreturn]] void refuse(const std::string& message)
 {
-    example::refuse("grep_tree", message + " (--help shows the usage)");
-}
-
-std::uint64_t number(const std::string& name, std::string_view text, std::uint64_t least,
-                     std::uint64_t most)
-{
-    std::uint64_t unit = 1;
-    const std::string given(text);
-    if (name == "--max-bytes" && !text.empty())
-    {
-        constexpr std::string_view units = "KMG";
-        if (const auto power = units.find(text.back()); power != units.npos)
-        {
-            unit = std::uint64_t{1} << (10 * (power + 1));
-            text.remove_suffix(1);
-        }
-    }
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value > most / unit ||
-        value * unit < least)
-    {
-        refuse(name + " '" + given + "': not a number from " + std::to_string(least) + " to " +
-               std::to_string(most));
-    }
-    return value * unit;
+    example::refuse_with_hint(program, message);
 }
 
 /// Letters that need no value, as many as one likes behind one dash: -ci.
@@ -78,11 +54,12 @@ void take_option(options& parsed, const std::string& given, const Value& value)
 {
     if (given == "--threads")
     {
-        parsed.threads = static_cast<unsigned>(number(given, value(), 1, 255));
+        parsed.threads = static_cast<unsigned>(example::number(program, given, value(), 1, 255));
     }
     else if (given == "--max-bytes")
     {
-        parsed.bytes_max = number(given, value(), bytes_least, std::uint64_t{1} << 40);
+        parsed.bytes_max =
+            example::byte_count(program, given, value(), bytes_least, std::uint64_t{1} << 40);
     }
     else if (given == "--stats")
     {

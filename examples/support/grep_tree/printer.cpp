@@ -1,6 +1,8 @@
 // Putting the pieces of files together again. Thread rule: see the header.
 #include "grep_tree/printer.hpp"
 
+#include "write_all.hpp"
+
 #include <cerrno>
 #include <utility>
 
@@ -16,20 +18,6 @@ namespace
 
 /// What is written at once when nobody watches.
 constexpr std::size_t kept_bytes_max = 64 * 1024;
-
-bool write_all(int where, std::string_view text)
-{
-    while (!text.empty())
-    {
-        const ssize_t written = ::write(where, text.data(), text.size());
-        if (written < 0 && errno != EINTR)
-        {
-            return false;
-        }
-        text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
-    }
-    return true;
-}
 
 } // namespace
 
@@ -145,7 +133,8 @@ bz::task<bz::result<void>> printer::flush()
     const auto written = co_await bz::spawn_blocking([this]() -> bz::result<void> {
         for (const message& each : kept_)
         {
-            const bool taken = write_all(each.is_error ? STDERR_FILENO : STDOUT_FILENO, each.text);
+            const bool taken =
+                example::write_all(each.is_error ? STDERR_FILENO : STDOUT_FILENO, each.text);
             if (!taken && !each.is_error) // there is nowhere to complain about complaints
             {
                 return bz::fail(std::error_code(errno, std::system_category()));

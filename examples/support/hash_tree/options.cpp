@@ -3,7 +3,6 @@
 
 #include "arguments.hpp"
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -28,34 +27,11 @@ constexpr const char* help_text =
 
 constexpr std::size_t bytes_least = 16 * 1024;
 
+constexpr const char* program = "hash_tree";
+
 [[noreturn]] void refuse(const std::string& message)
 {
-    example::refuse("hash_tree", message + " (--help shows the usage)");
-}
-
-std::uint64_t number(const std::string& name, std::string_view text, std::uint64_t least,
-                     std::uint64_t most)
-{
-    std::uint64_t unit = 1;
-    const std::string given(text);
-    if (name == "--max-bytes" && !text.empty())
-    {
-        constexpr std::string_view units = "KMG";
-        if (const auto power = units.find(text.back()); power != units.npos)
-        {
-            unit = std::uint64_t{1} << (10 * (power + 1));
-            text.remove_suffix(1);
-        }
-    }
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value > most / unit ||
-        value * unit < least)
-    {
-        refuse(name + " '" + given + "': not a number from " + std::to_string(least) + " to " +
-               std::to_string(most));
-    }
-    return value * unit;
+    example::refuse_with_hint(program, message);
 }
 
 } // namespace
@@ -84,15 +60,17 @@ options parse(int argc, char** argv)
         }
         else if (given == "--threads")
         {
-            parsed.threads = static_cast<unsigned>(number(given, value(), 1, 255));
+            parsed.threads =
+                static_cast<unsigned>(example::number(program, given, value(), 1, 255));
         }
         else if (given == "--jobs")
         {
-            parsed.jobs = static_cast<unsigned>(number(given, value(), 1, 1024));
+            parsed.jobs = static_cast<unsigned>(example::number(program, given, value(), 1, 1024));
         }
         else if (given == "--max-bytes")
         {
-            parsed.bytes_max = number(given, value(), bytes_least, std::uint64_t{1} << 40);
+            parsed.bytes_max =
+                example::byte_count(program, given, value(), bytes_least, std::uint64_t{1} << 40);
         }
         else if (given == "--follow")
         {

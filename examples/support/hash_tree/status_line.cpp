@@ -1,32 +1,13 @@
 // Writing to the terminal. Thread rule: see the header.
 #include "hash_tree/status_line.hpp"
 
-#include <cerrno>
+#include "write_all.hpp"
 
 #include <poll.h>
 #include <unistd.h>
 
 namespace hash_tree
 {
-
-namespace
-{
-
-bool write_all(int where, std::string_view text)
-{
-    while (!text.empty())
-    {
-        const ssize_t written = ::write(where, text.data(), text.size());
-        if (written < 0 && errno != EINTR)
-        {
-            return false;
-        }
-        text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
-    }
-    return true;
-}
-
-} // namespace
 
 void status_line::show(std::string_view text)
 {
@@ -37,15 +18,15 @@ void status_line::show(std::string_view text)
     const std::lock_guard lock(mutex_);
     shown_ = true;
     // Erasing behind the text instead of before it, so that nothing flickers.
-    write_all(STDERR_FILENO, '\r' + std::string(text) + "\x1b[K");
+    example::write_all(STDERR_FILENO, '\r' + std::string(text) + "\x1b[K");
 }
 
 bool status_line::print(std::string_view lines, std::string_view complaints)
 {
     const std::lock_guard lock(mutex_);
     erase_locked();
-    write_all(STDERR_FILENO, complaints); // there is nowhere to complain about complaints
-    return write_all(STDOUT_FILENO, lines);
+    example::write_all(STDERR_FILENO, complaints); // there is nowhere to complain about complaints
+    return example::write_all(STDOUT_FILENO, lines);
 }
 
 void status_line::erase()
@@ -64,7 +45,7 @@ void status_line::print_last_words(std::string_view text)
         {
             erase_locked();
         }
-        write_all(STDERR_FILENO, text);
+        example::write_all(STDERR_FILENO, text);
     }
 }
 
@@ -72,7 +53,7 @@ void status_line::erase_locked()
 {
     if (shown_)
     {
-        write_all(STDERR_FILENO, "\r\x1b[K");
+        example::write_all(STDERR_FILENO, "\r\x1b[K");
         shown_ = false;
     }
 }

@@ -5,7 +5,6 @@
 
 #include "log_analytics/block.hpp"
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -34,22 +33,11 @@ constexpr const char* help_text =
     "  --once                end when somebody has sent and all senders are gone\n"
     "Ends with SIGINT or SIGTERM, too.\n";
 
+constexpr const char* program = "log_analytics";
+
 [[noreturn]] void refuse(const std::string& message)
 {
-    example::refuse("log_analytics", message + " (--help shows the usage)");
-}
-
-std::uint64_t number(const std::string& name, std::string_view text, std::uint64_t least,
-                     std::uint64_t most)
-{
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
-    {
-        refuse(name + " '" + std::string(text) + "': not a number from " + std::to_string(least) +
-               " to " + std::to_string(most));
-    }
-    return value;
+    example::refuse_with_hint(program, message);
 }
 
 constexpr std::uint64_t a_day_ms = 24 * 60 * 60 * 1000;
@@ -59,27 +47,29 @@ bool take(options& into, const std::string& name, std::string_view value)
 {
     if (name == "--port")
     {
-        into.port = static_cast<std::uint16_t>(number(name, value, 0, 65535));
+        into.port = static_cast<std::uint16_t>(example::number(program, name, value, 0, 65535));
     }
     else if (name == "--threads")
     {
-        into.threads = static_cast<unsigned>(number(name, value, 1, 255));
+        into.threads = static_cast<unsigned>(example::number(program, name, value, 1, 255));
     }
     else if (name == "--interval")
     {
-        into.interval = std::chrono::milliseconds(number(name, value, 0, a_day_ms));
+        into.interval =
+            std::chrono::milliseconds(example::number(program, name, value, 0, a_day_ms));
     }
     else if (name == "--top")
     {
-        into.top = number(name, value, 0, 10'000);
+        into.top = example::number(program, name, value, 0, 10'000);
     }
     else if (name == "--max-line")
     {
-        into.line_bytes_max = number(name, value, 64, block_bytes - 1);
+        into.line_bytes_max = example::number(program, name, value, 64, block_bytes - 1);
     }
     else if (name == "--exit-after-idle")
     {
-        into.idle_max = std::chrono::milliseconds(number(name, value, 1, a_day_ms));
+        into.idle_max =
+            std::chrono::milliseconds(example::number(program, name, value, 1, a_day_ms));
     }
     else
     {

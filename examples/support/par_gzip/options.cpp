@@ -4,7 +4,6 @@
 
 #include "arguments.hpp"
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -29,21 +28,11 @@ constexpr const char* help_text =
     "  -v        figures about each file, and the peak of memory, to stderr\n"
     "  -Y        flush FILE.gz to the disk before FILE is removed\n";
 
+constexpr const char* program = "par_gzip";
+
 [[noreturn]] void refuse(const std::string& message)
 {
-    example::refuse("par_gzip", message + " (--help shows the usage)");
-}
-
-std::size_t number(const std::string& name, std::string_view text, std::size_t most)
-{
-    std::size_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > most)
-    {
-        refuse(name + " '" + std::string(text) + "': not a number from 1 to " +
-               std::to_string(most));
-    }
-    return value;
+    example::refuse_with_hint(program, message);
 }
 
 /// What stands behind an option with a value: the rest of the argument, or the next one.
@@ -90,13 +79,14 @@ void parse_short(options& parsed, std::string_view letters, int argc, char** arg
         else if (letter == 'p')
         {
             const auto text = value_of("-p", letters, argc, argv, index);
-            parsed.threads = static_cast<unsigned>(number("-p", text, threads_max));
+            parsed.threads =
+                static_cast<unsigned>(example::number(program, "-p", text, 1, threads_max));
             return;
         }
         else if (letter == 'b')
         {
             const auto text = value_of("-b", letters, argc, argv, index);
-            parsed.block_bytes = number("-b", text, block_kib_max) * 1024;
+            parsed.block_bytes = example::number(program, "-b", text, 1, block_kib_max) * 1024;
             return;
         }
         else if (!set_flag(parsed, letter))

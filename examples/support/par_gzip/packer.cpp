@@ -2,6 +2,8 @@
 // Thread rule: see the header; pieces are compressed on the pool.
 #include "par_gzip/packer.hpp"
 
+#include "write_all.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -134,14 +136,10 @@ public:
             co_return co_await file_->write_all_at(offset, bytes);
         }
         co_return co_await bz::spawn_blocking([bytes]() -> bz::result<void> {
-            for (auto left = bytes; !left.empty();)
+            const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            if (!example::write_all(STDOUT_FILENO, text))
             {
-                const ssize_t written = ::write(STDOUT_FILENO, left.data(), left.size());
-                if (written < 0 && errno != EINTR)
-                {
-                    return bz::fail(last_error());
-                }
-                left = left.subspan(written < 0 ? 0 : static_cast<std::size_t>(written));
+                return bz::fail(last_error());
             }
             return {};
         });
