@@ -7,16 +7,13 @@
 The first runs the program offload_pays (a build with BLITZIO_BUILD_BENCHMARKS=ON); the second prints the tables of
 docs/when-to-offload.md and draws its plots. Medians over the rounds, each of which measures everything once."""
 
-import argparse
 import collections
 import datetime
 import json
-import pathlib
 import statistics
 import subprocess
-import sys
 
-from machine import describe_machine
+from machine import describe_machine, run_or_show
 from svg_plot import duration, line_plot
 
 
@@ -120,25 +117,5 @@ def show(result, svg):
         (svg / "when-to-offload-grain.svg").write_text(text, encoding="utf-8")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=pathlib.Path, help="where to put the measurements")
-    parser.add_argument("--show", type=pathlib.Path, help="a file of measurements, instead of measuring")
-    parser.add_argument("--svg", type=pathlib.Path, help="a folder for the plots")
-    options = parser.parse_args()
-    if options.show:
-        result = json.loads(options.show.read_text(encoding="utf-8"))
-    else:
-        program = options.build / "bin" / "offload_pays"
-        if not program.exists():
-            sys.exit(f"{program}: not there; configure with -DBLITZIO_BUILD_BENCHMARKS=ON and build it")
-        result = measure(program, options.rounds)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    show(result, options.svg)
-
-
 if __name__ == "__main__":
-    main()
+    run_or_show(__doc__, "offload_pays", measure, show, rounds=5)

@@ -7,15 +7,13 @@
 Runs the program starvation (a build with BLITZIO_BUILD_BENCHMARKS=ON) once per mode and round, the modes in turns;
 prints the table of docs/starvation.md and draws its plots. A mode that the build does not have is left out."""
 
-import argparse
 import datetime
 import json
-import pathlib
 import statistics
 import subprocess
 import sys
 
-from machine import describe_machine
+from machine import describe_machine, run_or_show
 from svg_plot import bar_plot, duration
 
 MODES = {
@@ -81,26 +79,5 @@ def show(result, svg):
         (svg / "starvation-throughput.svg").write_text(text, encoding="utf-8")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--json", type=pathlib.Path, help="where to put the measurements")
-    parser.add_argument("--show", type=pathlib.Path, help="a file of measurements, instead of measuring")
-    parser.add_argument("--svg", type=pathlib.Path, help="a folder for the plots")
-    options = parser.parse_args()
-    if options.show:
-        result = json.loads(options.show.read_text(encoding="utf-8"))
-    else:
-        program = options.build / "bin" / "starvation"
-        if not program.exists():
-            sys.exit(f"{program}: not there; configure with -DBLITZIO_BUILD_BENCHMARKS=ON and build it")
-        result = measure(program, options.rounds, options.seconds)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    show(result, options.svg)
-
-
 if __name__ == "__main__":
-    main()
+    run_or_show(__doc__, "starvation", measure, show, rounds=5, seconds=2.0)
