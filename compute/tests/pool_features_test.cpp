@@ -92,7 +92,7 @@ constexpr bool topology_can_be_asked =
     true;
 #endif
 
-/// Calls itself in parallel `depth` deep and counts the leaves.
+/// Calls itself in parallel `depth` deep and counts the leaves; they are fewer when a loop fails.
 void nest(int depth, std::atomic<int>& leaves)
 {
     if (depth == 0)
@@ -101,8 +101,7 @@ void nest(int depth, std::atomic<int>& leaves)
         return;
     }
     const std::array<int, 4> four{};
-    const auto done = parallel_map(four, [&](int) { nest(depth - 1, leaves); });
-    REQUIRE(done);
+    static_cast<void>(parallel_map(four, [&](int) { nest(depth - 1, leaves); }));
 }
 
 } // namespace
