@@ -21,6 +21,12 @@ inline constexpr unsigned completion_budget = 128;
 /// own queue has work. A prime, so that it does not fall into step with a program's own rhythm.
 inline constexpr std::uint32_t tick_interval = 61;
 
+/// It looks sooner when continuations take long: about this often, as Tokio's self-tuning does for its injection queue.
+/// Not after one or two of them: what is injected gets that turn, and then the queue or what is bound to the worker
+/// would get none.
+inline constexpr std::chrono::nanoseconds tick_period{200'000};
+inline constexpr std::uint32_t tick_interval_min = 3;
+
 /// Entries of a lone worker's run queue that it keeps after a burst (1 MiB of pointers).
 inline constexpr std::size_t run_queue_kept = 128 * 1024;
 

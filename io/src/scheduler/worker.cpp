@@ -30,7 +30,8 @@ constinit thread_local worker* this_threads_worker = nullptr;
 worker::worker(runtime_core& core, unsigned index, std::unique_ptr<driver> io, std::uint64_t seed,
                std::size_t timers_max)
     : core_(core), index_(index), accompanied_(core.worker_count() > 1),
-      shared_(accompanied_ && core.steals_work()), random_(seed), timers_(timers_max),
+      shared_(accompanied_ && core.steals_work()), maintenance_tick_(limits::tick_interval),
+      interval_(limits::tick_interval), random_(seed), timers_(timers_max),
       tasks_(core.watch(), runtime_core::list_number(index)), driver_(std::move(io))
 {
     for (const auto priority : {task_priority::normal, task_priority::high, task_priority::low})
@@ -349,7 +350,7 @@ runnable* worker::search() noexcept
 
 runnable* worker::next_item() noexcept
 {
-    if (++tick_ % limits::tick_interval == 0)
+    if (++tick_ == maintenance_tick_)
     {
         maintain();
         if (runnable* const item = core_.injected() != 0 ? core_.take_injected(1).first : nullptr)
@@ -445,7 +446,23 @@ void worker::maintain() noexcept
         stats_.operations_completed.add(ready.count);
     }
     push_all(ready);
-    fire_timers();
+    adapt_interval(fire_timers());
+}
+
+/// Reads no clock of its own, and one long continuation costs a few looks too many.
+void worker::adapt_interval(std::chrono::nanoseconds now) noexcept
+{
+    const auto taken = now - std::exchange(maintained_at_, now);
+    if (taken > limits::tick_period)
+    {
+        interval_ = std::max(limits::tick_interval_min,
+                             static_cast<std::uint32_t>(interval_ * limits::tick_period / taken));
+    }
+    else
+    {
+        interval_ = std::min(limits::tick_interval, 2 * interval_);
+    }
+    maintenance_tick_ = tick_ + interval_;
 }
 
 /// The time, also for whoever looks at this worker from outside.
@@ -457,7 +474,7 @@ std::chrono::nanoseconds worker::look_at_clock() noexcept
     return now;
 }
 
-void worker::fire_timers() noexcept
+std::chrono::nanoseconds worker::fire_timers() noexcept
 {
     const auto now = look_at_clock();
     if (timers_.size() != 0)
@@ -472,6 +489,7 @@ void worker::fire_timers() noexcept
         delay_probe_.begin(now);
         push_one(delay_probe_);
     }
+    return now;
 }
 
 /// Fires what is due; until when the driver may sleep then.
@@ -537,7 +555,8 @@ void worker::park() noexcept
     searching_ = accompanied_ && core_.idle().transition_from_parked(index_);
     static_cast<void>(inbox_.mark_active());
     push_all(ready);
-    fire_timers();
+    maintained_at_ = fire_timers();
+    maintenance_tick_ = tick_ + interval_;
 }
 
 void worker::run() noexcept

@@ -187,7 +187,8 @@ public:
     [[nodiscard]] bool has_work() const noexcept;
     [[nodiscard]] bool has_local_work() const noexcept;
     void simulate_turn() noexcept;
-    void fire_timers() noexcept;
+    /// Gives the time.
+    std::chrono::nanoseconds fire_timers() noexcept;
 
 private:
     [[nodiscard]] std::chrono::nanoseconds look_at_clock() noexcept;
@@ -209,6 +210,7 @@ private:
     }
     void execute(runnable& item) noexcept;
     void maintain() noexcept;
+    void adapt_interval(std::chrono::nanoseconds now) noexcept;
     void park() noexcept;
     void sleep(ready_list& ready) noexcept;
     [[nodiscard]] bool rest() noexcept;
@@ -260,6 +262,10 @@ private:
     unsigned nested_runs_ = 0;
     const runnable* nested_item_ = nullptr;
     std::uint32_t tick_ = 0;
+    /// The tick at which the loop looks around next, how many there are between two, and when it looked last.
+    std::uint32_t maintenance_tick_ = 0;
+    std::uint32_t interval_ = 0;
+    std::chrono::nanoseconds maintained_at_{0};
     random_source random_;
     std::atomic<runnable*> next_slot_{nullptr};
     /// One of the two is used: the second by a worker that is alone.

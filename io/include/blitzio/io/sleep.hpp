@@ -76,7 +76,7 @@ private:
 /// Completes when at least `duration` has passed; durations of zero or less complete at the next
 /// turn of the worker. Never early. Late by up to a millisecond, the resolution, and by as much as
 /// the worker is busy: time counts from its next look at the clock, which it takes when its turn
-/// ends, or after 61 continuations. For less than that there is precise_sleep.
+/// ends, or after 61 continuations, three if they are long. For less than that there is precise_sleep.
 /// Any duration will do: one beyond the clock's range (292 years) lasts as long as the range.
 /// Cancellation: ends at once with operation_canceled.
 /// Errors: operation_canceled; io_errc::limit_reached when the runtime's timers are used up.
