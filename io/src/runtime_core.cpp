@@ -26,6 +26,8 @@ namespace blitzio::detail
 namespace
 {
 
+constexpr const char* scheduled_too_late = "work was scheduled on a runtime that has ended";
+
 class steady_clock_source final : public clock_source
 {
 public:
@@ -297,11 +299,7 @@ runtime_core::~runtime_core()
     while (injection_.pop() != nullptr) // a probe of a queue's delay, if it overflowed into here
     {
     }
-    // Acquire: partner is the release in inject().
-    for (std::uint32_t round = 0; outside_calls_.load(std::memory_order_acquire) != 0; ++round)
-    {
-        std_atomics::back_off(round);
-    }
+    callers_.wait_until_gone();
     for (std::uint32_t round = 0; external_work_.load(std::memory_order_acquire) != 0; ++round)
     {
         std_atomics::back_off(round);
@@ -333,7 +331,7 @@ void runtime_core::inject_list(runnable* first, runnable* last, std::size_t coun
 {
     if (!injection_.push_list(first, last, count))
     {
-        terminate_with("work was scheduled on a runtime that has ended");
+        terminate_with(scheduled_too_late);
     }
     notify_one();
 }
@@ -346,13 +344,13 @@ void runtime_core::inject(runnable& item) noexcept
         return;
     }
     // Once queued, `item` may be run by a worker that is awake, and may be all that the runtime's end
-    // was waiting for, while this thread is still on its way to notify_one(). Relaxed: the queue's
-    // mutex makes it visible to that worker, and through the end of its task to the destructor.
-    outside_calls_.fetch_add(1, std::memory_order_relaxed);
-    item.next = nullptr;
-    inject_list(&item, &item, 1);
-    // Release: partner is the acquire in the destructor. The last access to the runtime.
-    outside_calls_.fetch_sub(1, std::memory_order_release);
+    // was waiting for, while this thread is still on its way to notify_one().
+    const callers_inside::visit inside(callers_);
+    if (!injection_.push(&item))
+    {
+        terminate_with(scheduled_too_late);
+    }
+    notify_one();
 }
 
 bool runtime_core::has_visible_work() const noexcept

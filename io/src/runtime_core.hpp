@@ -9,6 +9,7 @@
 
 #include "blocking_pool.hpp"
 #include "driver/backend.hpp"
+#include "scheduler/callers_inside.hpp"
 #include "scheduler/live_tasks.hpp"
 #include "scheduler/priority_lane.hpp"
 #include "scheduler/worker.hpp"
@@ -70,13 +71,18 @@ public:
         return lanes_;
     }
     void inject_list(runnable* first, runnable* last, std::size_t count) noexcept;
-    [[nodiscard]] std::size_t injected() const noexcept
+    [[nodiscard]] bool has_injected() const noexcept
     {
-        return injection_.size();
+        return !injection_.empty();
     }
-    [[nodiscard]] auto take_injected(std::size_t limit) noexcept
+    [[nodiscard]] runnable* take_one_injected() noexcept
     {
-        return injection_.pop_batch(limit);
+        return injection_.pop();
+    }
+    /// A worker's fair share, but at most `limit`.
+    [[nodiscard]] runnable_list take_share_of_injected(std::size_t limit) noexcept
+    {
+        return injection_.pop_share(worker_count_, limit);
     }
     /// Wakes a sleeping worker for work that was pushed before, unless somebody searches already.
     void notify_one() noexcept;
@@ -264,14 +270,15 @@ private:
     std::unique_ptr<clock_source> own_clock_;
     clock_source* clock_ = nullptr;
     random_source simulation_random_{1};
-    injection_queue injection_;
+    /// Mutable: to count what it has, it puts it in order.
+    mutable injection_queue injection_;
     priority_lanes lanes_;
     std::atomic<bool> uses_priorities_{false};
     /// Of tasks that may run anywhere.
     const placement high_anywhere_{.priority = task_priority::high};
     const placement low_anywhere_{.priority = task_priority::low};
-    /// Threads outside of the runtime that are inside inject().
-    std::atomic<std::uint32_t> outside_calls_{0};
+    /// Threads that are inside inject().
+    callers_inside callers_;
     idle_set<> idle_;
     live_tasks_watch watch_;
     std::vector<std::unique_ptr<worker>> workers_;

@@ -71,7 +71,7 @@ void runtime_core::simulate_until(const std::function<bool()>& done,
             std::this_thread::sleep_for(limits::external_work_poll);
             continue;
         }
-        if (injected() != 0)
+        if (has_injected())
         {
             continue; // came with the end of the outside work, after the look at the workers
         }
@@ -93,7 +93,7 @@ void runtime_core::simulate_until(const std::function<bool()>& done,
 /// Nothing will happen before something comes from outside.
 bool runtime_core::is_quiet() const noexcept
 {
-    return injected() == 0 && !workers_[0]->has_work() &&
+    return !has_injected() && !workers_[0]->has_work() &&
            !simulation_->world().driver_has_ready(0) && !next_simulated_event();
 }
 
@@ -106,7 +106,7 @@ std::size_t runtime_core::run_ready_simulated(std::size_t most)
         // Acquire: as in simulate_until().
         const bool outside_works = external_work_.load(std::memory_order_acquire) != 0;
         const bool has_work =
-            injected() != 0 || workers_[0]->has_work() || simulation_->world().driver_has_ready(0);
+            has_injected() || workers_[0]->has_work() || simulation_->world().driver_has_ready(0);
         if (turns == most || (!has_work && (outside_works || !next_simulated_event())))
         {
             return true;

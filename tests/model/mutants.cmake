@@ -505,3 +505,20 @@ blitzio_add_mutant(spsc_state_sends_unclaimed sync:detail/spsc_state.hpp
         }
         T* const slot = ring_ + sender_.slot;]] [[        static_cast<void>(claim_own(own));
         T* const slot = ring_ + sender_.slot;]])
+
+# What has come is moved before anybody can see that something is in order.
+blitzio_add_mutant(injection_queue_moves_unseen detail/injection_queue.hpp
+    [[        some_ordered_.store(true, std::memory_order_relaxed);
+        // Acquire]] [[        // Acquire]])
+blitzio_add_mutant(injection_queue_takes_without_lock detail/injection_queue.hpp
+    [[        const spin_guard guard(lock_);
+        if (count_ == 0)]] [[        if (count_ == 0)]])
+# Closing throws away what has come and was not put in order yet.
+blitzio_add_mutant(injection_queue_closes_over_elements detail/injection_queue.hpp
+    [[collect(&closed_);]] [[incoming_.exchange(&closed_, std::memory_order_acq_rel);]])
+# The rest of a batch is no longer announced.
+blitzio_add_mutant(injection_queue_forgets_what_was_ordered detail/injection_queue.hpp
+    [[        if (count_ == 0)
+        {
+            some_ordered_.store(false, std::memory_order_relaxed);
+        }]] [[        some_ordered_.store(false, std::memory_order_relaxed);]])

@@ -67,8 +67,9 @@ runtime_metrics runtime_core::metrics() const
     all.tasks_spawned += spawned_outside_.load(std::memory_order_relaxed);
     all.live_tasks = live_task_count();
     all.live_frames = live_frames();
-    all.injected = injection_.pushed_total();
-    all.injection_queue_length = injection_.size();
+    const auto injection = injection_.count();
+    all.injected = injection.pushed_total;
+    all.injection_queue_length = injection.length;
     const auto pool = buffers_.metrics();
     all.pool_leases_out = pool.buffers_leased;
     all.buffer_pool_bytes = pool.bytes_reserved;

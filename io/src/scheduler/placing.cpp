@@ -38,7 +38,7 @@ const placement& runtime_core::find_placement(worker* bound, task_priority prior
 void runtime_core::post_placed(const placement& place, waiter who) noexcept
 {
     // As in inject(): what is posted may be all that the runtime's end waits for.
-    outside_calls_.fetch_add(1, std::memory_order_relaxed);
+    const callers_inside::visit inside(callers_);
     if (place.bound != nullptr)
     {
         place.bound->post_bound(who, place.priority);
@@ -54,8 +54,6 @@ void runtime_core::post_placed(const placement& place, waiter who) noexcept
             notify_one();
         }
     }
-    // Release: partner is the acquire in the destructor. The last access to the runtime.
-    outside_calls_.fetch_sub(1, std::memory_order_release);
 }
 
 void runtime_core::start_placed(const placement& place, runnable& item) noexcept

@@ -254,39 +254,36 @@ void worker::take_inbox() noexcept
 
 runnable* worker::take_from_injection() noexcept
 {
-    const std::size_t waiting = core_.injected();
-    if (waiting == 0)
+    if (!core_.has_injected())
     {
         return nullptr;
     }
-    if (!shared_)
-    {
-        const std::size_t fair = accompanied_ ? waiting / core_.worker_count() + 1 : waiting;
-        runnable* const first = core_.take_injected(fair).first;
-        for (runnable* item = first == nullptr ? nullptr : first->next; item != nullptr;)
-        {
-            runnable* const following = item->next;
-            push_one(*item);
-            item = following;
-        }
-        return first;
-    }
-    // A fair share, bounded so that it fits the local queue with room for what those items wake.
-    const std::size_t share =
-        std::min<std::size_t>(waiting / core_.worker_count() + 1, local_.capacity / 2);
-    auto batch = core_.take_injected(std::min<std::size_t>(share, local_.free_slots() + 1));
+    // What one push of the queue holds leaves room for what those items wake.
+    const auto batch = core_.take_share_of_injected(
+        shared_ ? std::min<std::size_t>(local_.capacity / 2, local_.free_slots() + 1)
+                : ~std::size_t{0});
     if (batch.first == nullptr)
     {
         return nullptr;
     }
-    runnable* const rest = batch.first->next;
-    if (rest != nullptr)
+    runnable* const rest = std::exchange(batch.first->next, nullptr);
+    if (rest == nullptr)
+    {
+        return batch.first;
+    }
+    if (shared_)
     {
         // The share was limited to the free slots, so nothing is left over.
         static_cast<void>(local_.push_batch(rest));
         core_.notify_one();
+        return batch.first;
     }
-    batch.first->next = nullptr;
+    for (runnable* item = rest; item != nullptr;)
+    {
+        runnable* const following = item->next;
+        push_one(*item);
+        item = following;
+    }
     return batch.first;
 }
 
@@ -353,7 +350,7 @@ runnable* worker::next_item() noexcept
     if (++tick_ == maintenance_tick_)
     {
         maintain();
-        if (runnable* const item = core_.injected() != 0 ? core_.take_injected(1).first : nullptr)
+        if (runnable* const item = core_.take_one_injected())
         {
             return item;
         }

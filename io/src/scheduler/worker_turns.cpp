@@ -143,7 +143,7 @@ bool worker::has_work() const noexcept
 {
     return next_slot_.load(std::memory_order_relaxed) != nullptr || !local_.empty() ||
            !lone_.empty() || !fired_.empty() || has_placed_work() || !inbox_.looks_empty() ||
-           core_.injected() != 0 || driver_->has_work();
+           core_.has_injected() || driver_->has_work();
 }
 
 void worker::simulate_turn() noexcept

@@ -29,7 +29,7 @@ TEST_CASE("an injection queue is first in, first out", "[injection_queue]")
     {
         CHECK(queue.push(&item));
     }
-    CHECK(queue.size() == 3);
+    CHECK(queue.count().length == 3);
     CHECK(queue.pop() == &elements[0]);
     CHECK(elements[0].next == nullptr);
     CHECK(queue.pop() == &elements[1]);
@@ -49,7 +49,7 @@ TEST_CASE("a chain is appended whole and taken in batches", "[injection_queue]")
     CHECK(queue.push(&elements[0]));
     CHECK(queue.push_list(&elements[1], &elements[4], 4));
     CHECK(queue.push_list(nullptr, nullptr, 0));
-    CHECK(queue.size() == 5);
+    CHECK(queue.count().length == 5);
     CHECK(queue.pop_batch(0).count == 0);
 
     const auto some = queue.pop_batch(3);
@@ -58,7 +58,7 @@ TEST_CASE("a chain is appended whole and taken in batches", "[injection_queue]")
     CHECK(some.first->next == &elements[1]);
     CHECK(some.last == &elements[2]);
     CHECK(some.last->next == nullptr);
-    CHECK(queue.size() == 2);
+    CHECK(queue.count().length == 2);
 
     const auto rest = queue.pop_batch(100);
     CHECK(rest.count == 2);
@@ -81,7 +81,7 @@ TEST_CASE("a closed injection queue refuses, and gives out what it has", "[injec
     CHECK_FALSE(queue.close());
     CHECK(queue.is_closed());
     CHECK_FALSE(queue.push(&elements[1]));
-    CHECK(queue.size() == 1);
+    CHECK(queue.count().length == 1);
     CHECK(queue.pop() == &elements[0]);
     CHECK(queue.pop() == nullptr);
 }
