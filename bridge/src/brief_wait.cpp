@@ -55,7 +55,7 @@ bool spin_until_there_is_work(const oneshot_state<>& hand_off) noexcept
 
 void wait_briefly(const compute::pool& pool, const oneshot_state<>& hand_off) noexcept
 {
-    if (pool.processors() < 2 || !about_to_park() || !consume_budget())
+    if (pool.idle_spin() == std::chrono::nanoseconds(0) || !about_to_park() || !consume_budget())
     {
         return;
     }

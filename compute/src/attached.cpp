@@ -22,7 +22,8 @@ class attached_core final : public pool_core
 {
 public:
     attached_core(tbb::task_arena& arena, std::string name, std::uint32_t generation)
-        : pool_core(static_cast<unsigned>(arena.max_concurrency()), std::move(name), generation),
+        : pool_core(static_cast<unsigned>(arena.max_concurrency()), std::move(name), generation,
+                    pool_config().idle_spin),
           arena_(arena)
     {
     }

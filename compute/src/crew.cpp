@@ -26,8 +26,6 @@ using blitzio::detail::std_atomics;
 using clock = std::chrono::steady_clock;
 using ns = std::chrono::nanoseconds;
 
-/// How long a thread without a job stays awake. Being woken on another processor costs 5 to 25 us.
-constexpr ns spin_time{30'000};
 constexpr int looks_per_yield = 512;
 constexpr unsigned skips_max = 1024;
 /// A job that lasts longer keeps I/O waiting. Shorter ones do not, and a thread with a raised nice
@@ -108,7 +106,7 @@ void count(std::atomic<std::uint64_t>& counter) noexcept
 } // namespace
 
 crew::crew(unsigned threads, pool_config config, std::uint32_t generation)
-    : pool_core(threads, config.name, generation), config_(std::move(config)),
+    : pool_core(threads, config.name, generation, config.idle_spin), config_(std::move(config)),
       nice_steps_(nice_steps(config_.priority, config_.give_way)),
       // All places are for threads that come from outside of oneTBB.
       arena_(to_tbb(config_.constraints, threads), threads), members_(threads),
@@ -289,12 +287,16 @@ bool crew::stay_awake(member& me) noexcept
         std::this_thread::yield();
         return !queue_.looks_empty();
     }
+    if (idle_spin() == ns(0))
+    {
+        return false;
+    }
     if (me.spins_to_skip != 0)
     {
         --me.spins_to_skip;
         return false;
     }
-    const auto end = clock::now() + spin_time;
+    const auto end = clock::now() + idle_spin();
     do
     {
         // Whoever is to bring the next job may have been put onto this very processor.
@@ -497,6 +499,20 @@ std::string crew::explain_courtesy() const
     return text + "  " + describe_leases(!off) + "\n";
 }
 
+std::string crew::explain_waiting() const
+{
+    if (processors() < 2)
+    {
+        return "gives way once, then sleeps (one processor)";
+    }
+    if (idle_spin() == ns(0))
+    {
+        return "sleeps (idle_spin is 0)";
+    }
+    return "spins for up to " + std::to_string(idle_spin() / std::chrono::microseconds(1)) +
+           " us where that has paid, then sleeps";
+}
+
 std::string crew::explain() const
 {
     const auto budget = usable_processors();
@@ -512,11 +528,7 @@ std::string crew::explain() const
                 std::to_string(where.core_type) + ", threads per core " +
                 std::to_string(where.max_threads_per_core) + " (none: -1, -1, 0)\n";
     }
-    text +=
-        "  waiting for a job: " +
-        std::string(processors() < 2 ? "gives way once, then sleeps (one processor)"
-                                     : "spins for up to 30 us where that has paid, then sleeps") +
-        "\n";
+    text += "  waiting for a job: " + explain_waiting() + '\n';
     return text;
 }
 

@@ -84,6 +84,7 @@ private:
     void look_for_long_jobs(member& me, std::chrono::nanoseconds cpu_before) noexcept;
     void give_way_from_now_on(member& me) noexcept;
     [[nodiscard]] std::string explain_courtesy() const;
+    [[nodiscard]] std::string explain_waiting() const;
     [[nodiscard]] bool stay_awake(member& me) noexcept;
     [[nodiscard]] bool park(unsigned index, bool searching) noexcept;
     void wake_one() noexcept;

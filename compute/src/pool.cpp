@@ -179,6 +179,12 @@ std::expected<void, pool_error> validate(const pool_config& config)
             detail::invalid("give_way", std::to_string(static_cast<int>(config.give_way)) +
                                             " is none of automatic, on, off"));
     }
+    if (config.idle_spin < std::chrono::nanoseconds(0) || config.idle_spin > detail::idle_spin_max)
+    {
+        return std::unexpected(
+            detail::invalid("idle_spin", std::to_string(config.idle_spin.count()) +
+                                             " ns is not between 0 and 10 ms"));
+    }
     return detail::check_constraints(config.constraints);
 }
 
@@ -262,9 +268,9 @@ unsigned pool::threads() const noexcept
     return core_->threads();
 }
 
-unsigned pool::processors() const noexcept
+std::chrono::nanoseconds pool::idle_spin() const noexcept
 {
-    return core_->processors();
+    return core_->idle_spin();
 }
 
 std::string_view pool::name() const noexcept

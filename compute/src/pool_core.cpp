@@ -32,8 +32,10 @@ const pool_core* set_current_pool(const pool_core* core) noexcept
     return std::exchange(owner_of_this_thread, core);
 }
 
-pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation)
-    : threads_(threads), processors_(usable_processors().count), name_(std::move(name)),
+pool_core::pool_core(unsigned threads, std::string name, std::uint32_t generation,
+                     std::chrono::nanoseconds idle_spin)
+    : threads_(threads), processors_(usable_processors().count),
+      idle_spin_(processors_ < 2 ? std::chrono::nanoseconds(0) : idle_spin), name_(std::move(name)),
       generation_(generation)
 {
 }

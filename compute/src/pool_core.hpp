@@ -15,7 +15,8 @@ namespace blitzio::compute::detail
 class pool_core
 {
 public:
-    pool_core(unsigned threads, std::string name, std::uint32_t generation);
+    pool_core(unsigned threads, std::string name, std::uint32_t generation,
+              std::chrono::nanoseconds idle_spin);
     /// Waits for every job. What derives from this calls refuse_own_thread() first.
     virtual ~pool_core() = default;
     pool_core(const pool_core&) = delete;
@@ -39,6 +40,11 @@ public:
     [[nodiscard]] unsigned processors() const noexcept
     {
         return processors_;
+    }
+
+    [[nodiscard]] std::chrono::nanoseconds idle_spin() const noexcept
+    {
+        return idle_spin_;
     }
 
     [[nodiscard]] const std::string& name() const noexcept
@@ -65,6 +71,7 @@ protected:
 private:
     unsigned threads_;
     unsigned processors_;
+    std::chrono::nanoseconds idle_spin_;
     std::string name_;
     std::uint32_t generation_;
     job_times times_;
@@ -74,6 +81,9 @@ private:
 [[nodiscard]] const pool_core* current_pool() noexcept;
 /// Returns what it was before.
 const pool_core* set_current_pool(const pool_core* core) noexcept;
+
+/// What pool_config::idle_spin may be at most: a thread that spins for longer should not have slept at all.
+inline constexpr std::chrono::nanoseconds idle_spin_max{10'000'000};
 
 /// Makes pools of cores.
 struct pool_access

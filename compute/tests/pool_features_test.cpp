@@ -185,6 +185,37 @@ TEST_CASE("constraints that cannot be met name the field and the value", "[compu
     odd = named("x", 1);
     odd.give_way = static_cast<courtesy>(78);
     CHECK(pool::create(odd).error().field == "give_way");
+    for (const auto spin : {std::chrono::nanoseconds(-1), std::chrono::nanoseconds(10'000'001)})
+    {
+        odd = named("x", 1);
+        odd.idle_spin = spin;
+        CHECK(pool::create(odd).error().field == "idle_spin");
+        CHECK(pool::create(odd).error().message.find(std::to_string(spin.count())) !=
+              std::string::npos);
+    }
+}
+
+TEST_CASE("without idle_spin no thread waits awake", "[compute][pool]")
+{
+    pool_config config = named("sleeps", 2);
+    config.idle_spin = {};
+    pool sleeps(config);
+    CHECK(sleeps.idle_spin() == std::chrono::nanoseconds(0));
+    for (int round = 0; round < 200; ++round)
+    {
+        run_all(sleeps, 1, [] {});
+    }
+    CHECK(sleeps.metrics().spins_won == 0);
+    CHECK(sleeps.metrics().spins_lost == 0);
+    CHECK((sleeps.explain().find("sleeps (idle_spin is 0)") != std::string::npos ||
+           sleeps.explain().find("one processor") != std::string::npos));
+    pool awake(named("awake", 2));
+    for (int round = 0; round < 200; ++round)
+    {
+        run_all(awake, 1, [] {});
+    }
+    const auto spins = awake.metrics().spins_won + awake.metrics().spins_lost;
+    CHECK((spins != 0) == (awake.idle_spin() != std::chrono::nanoseconds(0)));
 }
 
 TEST_CASE("a pool with constraints that can be met runs", "[compute][pool]")

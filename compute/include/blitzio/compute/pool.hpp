@@ -62,6 +62,11 @@ struct pool_config
     pool_priority priority = pool_priority::normal;
     pool_constraints constraints{};
     courtesy give_way = courtesy::automatic;
+    /// How long a thread without a job stays awake, where staying awake has paid lately, before it sleeps: being woken
+    /// on another processor costs 5 to 25 us. A task that awaits a job waits awake for up to 3 us then, too, when its
+    /// worker has nothing else to do. 0: nobody does, at no cost in processor time beyond the work itself. At most 10 ms.
+    /// With a single usable processor nobody does anyhow.
+    std::chrono::nanoseconds idle_spin = std::chrono::microseconds(30);
     /// Called on each thread of the pool, before its first and after its last job, with a number
     /// below threads(). Must not throw.
     std::function<void(unsigned index)> on_thread_start{};
@@ -142,9 +147,9 @@ public:
     [[nodiscard]] unsigned threads() const noexcept;
     [[nodiscard]] std::string_view name() const noexcept;
 
-    /// Processors that the process could use when the pool was created. With a single one, waiting
-    /// for a job without giving way to its thread is pointless.
-    [[nodiscard]] unsigned processors() const noexcept;
+    /// What pool_config::idle_spin has come to: 0 with a single usable processor, where waiting awake only keeps
+    /// from running who is waited for.
+    [[nodiscard]] std::chrono::nanoseconds idle_spin() const noexcept;
 
     /// Jobs that were enqueued and have not ended; exact only while nobody enqueues.
     [[nodiscard]] std::size_t pending() const noexcept;
