@@ -149,6 +149,12 @@ bool about_to_park() noexcept
     return here != nullptr && here->consume_budget();
 }
 
+[[gnu::noinline]] bool goes_on_alone() noexcept
+{
+    worker* const here = worker_here();
+    return here != nullptr && here->goes_on_alone();
+}
+
 void launch(runtime_core& runtime, live_task& cell) noexcept
 {
     runtime.launch(cell); // a jump

@@ -96,6 +96,21 @@ bool worker::run_now_if_next(runnable& item) noexcept
     return true;
 }
 
+bool worker::goes_on_alone() noexcept
+{
+    if (next_slot_.load(std::memory_order_relaxed) != nullptr || !queue_is_empty() ||
+        tick_ + 1 == maintenance_tick_ || by_priority() ||
+        !bound_[static_cast<unsigned>(task_priority::normal)].queue.empty() ||
+        core_.is_simulated()) // there the world decides who is next, also among workers
+    {
+        return false;
+    }
+    // As if it had been taken from the queue again.
+    ++tick_;
+    budget_ = limits::completion_budget;
+    return true;
+}
+
 void worker::push_one(runnable& item) noexcept
 {
     if (by_priority() && is_urgent(item)) [[unlikely]]

@@ -90,6 +90,8 @@ public:
     }
     /// From this worker's inbox: a stop request has reached an operation submitted here.
     void cancel_op(op& operation) noexcept;
+    /// A task gives way. True: nothing waits for a turn here, so it may go on at once.
+    [[nodiscard]] bool goes_on_alone() noexcept;
     [[nodiscard]] bool consume_budget() noexcept
     {
         return budget_ != 0 && budget_-- != 0;

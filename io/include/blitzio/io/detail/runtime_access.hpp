@@ -71,6 +71,8 @@ void run_simulated_job(runtime_core& runtime, runnable& job) noexcept;
 /// One unit of the budget that a task may use up without suspending; false: suspend now, so that
 /// ready operations of one task do not starve the others.
 [[nodiscard]] bool consume_budget() noexcept;
+/// A task gives way. True: nothing else waits for a turn on its worker, so it may go on at once.
+[[nodiscard]] bool goes_on_alone() noexcept;
 
 /// An exception nobody can observe any more: reports where the task was spawned, then terminates,
 /// unless the runtime's configuration names another handler.
