@@ -2,13 +2,14 @@
 are made up: parsing, interleaving, failures, bars, tables. Called by selftest.py."""
 
 import json
+import os
 import pathlib
 import stat
 import tempfile
 import time
 
 import run as program
-from harness import cells, core, core_report, measure, report
+from harness import build, cells, core, core_report, measure, report
 
 PROGRAM = "#!/bin/sh\n{}\n"
 
@@ -221,6 +222,47 @@ def check_selection():
     refuses(ValueError, cells.select, ["no_such_shape"], False)
 
 
+def check_optional_checkout():
+    """A peer that is built from elsewhere: without its folder left out, with a wrong one a failure."""
+    known = os.environ.pop(build.TMC_VARIABLE, None)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            text = refuses(build.Missing, build.Builder(path).program, "tmc/tmc_core")
+            expect(build.TMC_VARIABLE in text, f"the notice names the variable: {text}")
+            os.environ[build.TMC_VARIABLE] = folder
+            builder = build.Builder(path)
+            text = refuses(build.BuildError, builder.program, "tmc/tmc_core")
+            expect(folder in text, f"the folder is named: {text}")
+            expect(not isinstance(builder.done["tmc"], build.Missing), "a wrong folder is no lack")
+            expect(build.versions(path)["tmc"] is None, "nothing was built")
+            include = path / "include/tmc"
+            include.mkdir(parents=True)
+            numbers = "#define TMC_VERSION_MAJOR 1\n#define TMC_VERSION_MINOR 7\n"
+            (include / "version.hpp").write_text(numbers + "#define TMC_VERSION_PATCH 2\n")
+            (path / "tmc").mkdir()
+            cache = path / "tmc/CMakeCache.txt"
+            for line_of_cache, expected in (
+                ("BLITZIO_COMPARE_MALLOC:FILEPATH=/x/libtcmalloc.so", "1.7.2 with libtcmalloc.so"),
+                ("BLITZIO_COMPARE_MALLOC:FILEPATH=BLITZIO_COMPARE_MALLOC-NOTFOUND", "1.7.2"),
+            ):
+                cache.write_text(line_of_cache + "\n")
+                found = build.versions(path)["tmc"]
+                expect(found == expected, f"version {found}")
+    finally:
+        os.environ.pop(build.TMC_VARIABLE, None)
+        if known is not None:
+            os.environ[build.TMC_VARIABLE] = known
+
+
+def check_what_peers_lack():
+    alone = {shape.name for shape in core.SHAPES if shape.taken_by(cells.Peer("tmc_st", "t/x"))}
+    expect({"spawn_join", "mpmc_4p4c", "parked"} <= alone, f"shapes of tmc_st: {alone}")
+    expect(not {"oneshot", "sleeps", "idle", "shutdown"} & alone, f"shapes of tmc_st: {alone}")
+    names = [peer.name for peer in T2.peers()]
+    expect("tmc" in names and "tmc_st" not in names, f"two threads: {names}")
+
+
 def check_old_results():
     old = pathlib.Path(__file__).resolve().parent.parent / "results/compare.json"
     text = report.full_text(json.loads(old.read_text(encoding="utf-8")))
@@ -235,6 +277,8 @@ CASES = (
     check_bars,
     check_bars_file,
     check_selection,
+    check_optional_checkout,
+    check_what_peers_lack,
     check_old_results,
 )
 

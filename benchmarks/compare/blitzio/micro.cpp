@@ -3,6 +3,7 @@
 #include "support.hpp"
 
 #include <blitzio/bridge.hpp>
+#include <blitzio/io.hpp>
 
 #include <cstdint>
 #include <utility>

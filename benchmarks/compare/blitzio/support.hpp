@@ -1,8 +1,6 @@
-// What blitzio's measuring programs share: command line, clocks, the growing loop, JSON lines.
+// What the measuring programs of blitzio and TooManyCooks share: command line, clocks, the growing loop, JSON lines.
 // Thread rule: called on the main thread; any thread may call require() and increment().
 #pragma once
-
-#include <blitzio/io.hpp>
 
 #include <algorithm>
 #include <chrono>

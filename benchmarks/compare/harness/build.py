@@ -9,6 +9,9 @@ import subprocess
 COMPARE = pathlib.Path(__file__).resolve().parent.parent
 CHECKOUT = COMPARE.parent.parent
 
+# Nothing of TooManyCooks is part of this repository: who wants to compare with it says where it is.
+TMC_VARIABLE = "BLITZIO_TMC_DIR"
+
 
 class BuildError(Exception):
     """A program that cannot be had; the text says why."""
@@ -99,6 +102,14 @@ class Builder:
         targets = [*programs, *(f"example_{name}" for name in examples)]
         return self._cmake("blitzio", ["-DBLITZIO_COMPARE_WITH_BLITZIO=ON"], targets)
 
+    def _build_tmc(self):
+        if not os.environ.get(TMC_VARIABLE):
+            raise Missing(f"{TMC_VARIABLE} names no checkout of TooManyCooks")
+        checkout = pathlib.Path(os.environ[TMC_VARIABLE]).resolve()
+        if not (checkout / "include/tmc/version.hpp").exists():
+            raise BuildError(f"{TMC_VARIABLE}: there is no TooManyCooks in {checkout}")
+        return self._cmake("tmc", [f"-DBLITZIO_COMPARE_TMC_DIR={checkout}"], ["tmc_core"])
+
     @staticmethod
     def _example(name):
         return CHECKOUT / "examples" / f"{name}.cpp"
@@ -141,6 +152,25 @@ def _first_line(command):
     return text.splitlines()[0].strip() if text.strip() else None
 
 
+def _tmc_version(folder):
+    """Version of the TooManyCooks that was built, its commit if it is a clone, and its allocator."""
+    cache = folder / "tmc/CMakeCache.txt"
+    if not os.environ.get(TMC_VARIABLE) or not cache.exists():
+        return None
+    checkout = pathlib.Path(os.environ[TMC_VARIABLE]).resolve()
+    header = (checkout / "include/tmc/version.hpp").read_text(encoding="utf-8")
+    numbers = re.findall(r"^#define TMC_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header, re.MULTILINE)
+    parts = [".".join(numbers)]
+    if (checkout / ".git").exists():
+        parts.append(_first_line(["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]))
+    malloc = re.search(
+        r"^BLITZIO_COMPARE_MALLOC:FILEPATH=(.*)$", cache.read_text(), re.MULTILINE
+    )
+    if malloc and not malloc.group(1).endswith("NOTFOUND"):
+        parts.append(f"with {pathlib.Path(malloc.group(1)).name}")
+    return " ".join(part for part in parts if part)
+
+
 def versions(folder):
     """What was compared: compilers, libraries, the commit."""
     found = {
@@ -159,6 +189,7 @@ def versions(folder):
     if header.exists():
         numbers = re.findall(r"IO_URING_VERSION_(?:MAJOR|MINOR)\s+(\d+)", header.read_text())
         found["liburing"] = ".".join(numbers[:2])
+    found["tmc"] = _tmc_version(folder)
     cache = folder / "blitzio/CMakeCache.txt"
     if cache.exists():
         match = re.search(r"^TBB_DIR:PATH=.*$", cache.read_text(), re.MULTILINE)

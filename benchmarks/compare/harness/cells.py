@@ -50,6 +50,8 @@ PEERS = {
             "tokio_current", "tokio/core_shapes", ("--flavor", "current"), one_thread_only=True
         ),
         Peer("go", "go/core"),
+        Peer("tmc", "tmc/tmc_core", ("--executor", "cpu")),
+        Peer("tmc_st", "tmc/tmc_core", ("--executor", "st"), one_thread_only=True),
     ),
     "parallel": (
         Peer("blitzio", "blitzio/blitzio_parallel"),

@@ -48,11 +48,11 @@ SHAPES = (
     _rate("mpmc_1p1c"),
     _rate("mpmc_4p4c"),
     _rate("mpsc_1p1c", ("go",)),
-    _rate("oneshot"),
+    _rate("oneshot", ("tmc",)),
     _rate("mutex"),
-    _rate("select_two"),
-    _rate("timer_cancel"),
-    _rate("timeout_yield"),
+    _rate("select_two", ("tmc",)),
+    _rate("timer_cancel", ("tmc",)),
+    _rate("timeout_yield", ("tmc",)),
     Shape(
         "sleeps",
         (
@@ -60,6 +60,7 @@ SHAPES = (
             Metric("late_p50_ms", "late p50 ms"),
             Metric("cpu_s", "CPU s", 3),
         ),
+        ("tmc",),
     ),
     Shape(
         "parked",
@@ -77,11 +78,12 @@ SHAPES = (
             Metric("voluntary", "voluntary switches", 0),
             Metric("involuntary", "involuntary switches", 0),
         ),
+        ("tmc",),
         rounds_max=1,
         together=True,
     ),
-    Shape("shutdown", (Metric("ms", "ms", 2), Metric("cpu_ms", "CPU ms", 2)), ("go",)),
-    Shape("start_stop", (Metric("ms", "ms", 2), Metric("worst_ms", "worst ms", 2)), ("go",)),
+    Shape("shutdown", (Metric("ms", "ms", 2), Metric("cpu_ms", "CPU ms", 2)), ("go", "tmc")),
+    Shape("start_stop", (Metric("ms", "ms", 2), Metric("worst_ms", "worst ms", 2)), ("go", "tmc")),
 )
 
 PARALLEL_SHAPES = (
