@@ -24,7 +24,7 @@ struct counted_job : bz::compute::job
     {
         run = [](bz::compute::job* self) noexcept {
             auto& item = *static_cast<counted_job*>(self);
-            auto* const ended = item.ended;
+            auto* const count = item.ended; // the job may be running again below
             if (item.repeats != 0)
             {
                 --item.repeats;
@@ -33,7 +33,7 @@ struct counted_job : bz::compute::job
                     std::abort();
                 }
             }
-            ++*ended;
+            ++*count;
         };
     }
 };

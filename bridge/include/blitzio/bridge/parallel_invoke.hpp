@@ -21,12 +21,12 @@ namespace detail
 {
 
 template <class... Functions>
-auto make_invoke(compute::pool* pool, parallel_options options, std::source_location where,
+auto make_invoke(compute::pool* pool, parallel_options chosen, std::source_location where,
                  Functions&&... functions)
 {
-    options.inline_max = 0;
+    chosen.inline_max = 0;
     return make_parallel(
-        pool, std::views::iota(std::size_t{0}, sizeof...(Functions)), options, where,
+        pool, std::views::iota(std::size_t{0}, sizeof...(Functions)), chosen, where,
         [all = std::tuple<std::decay_t<Functions>...>(std::forward<Functions>(functions)...)](
             auto&, const compute::parallel_options& options, stop_token stop) mutable {
             return std::apply(
