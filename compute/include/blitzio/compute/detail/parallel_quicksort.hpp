@@ -65,7 +65,7 @@ private:
     static constexpr difference block = 4096;
     /// Numbers in a standard order are left to sort_values() from here on: above, the partition of
     /// Lomuto is faster than that of pdqsort.
-    static constexpr difference numbers_leaf = 4096;
+    static constexpr difference numbers_leaf = 256;
     /// Up to here sorted by insertion.
     static constexpr difference few = 24;
     /// Writing both places costs less than guessing which one, if it is only some registers.
