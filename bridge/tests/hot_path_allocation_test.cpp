@@ -1,5 +1,5 @@
-// What costs no allocation: handing a job to a pool, and sorting, however much. What else is on the hot
-// paths is counted where it is tested.
+// What costs no allocation: handing a job to a pool, and sorting, however much. What else is on the
+// hot paths is counted where it is tested.
 // Thread rule: each test owns its pool and runtime.
 #include "support.hpp"
 

@@ -1,5 +1,5 @@
-// The awaited parallel algorithms as call sites: measured, explained, and refused when they would be
-// too late.
+// The awaited parallel algorithms as call sites: measured, explained, and refused when they would
+// be too late.
 // Thread rule: each test owns its runtime and pool.
 #include "support.hpp"
 
@@ -55,8 +55,8 @@ std::vector<bz::call_site_report> sites_at(std::uint64_t line)
     return sites;
 }
 
-/// What is wrong with an algorithm: `attempt(options)` awaits it from one place, always the same, with
-/// a body that takes some milliseconds and counts in `called`.
+/// What is wrong with an algorithm: `attempt(options)` awaits it from one place, always the same,
+/// with a body that takes some milliseconds and counts in `called`.
 template <class Attempt>
 bz::task<std::string> refuses_late(Attempt attempt, std::atomic<int>& called)
 {

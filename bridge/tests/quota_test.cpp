@@ -1,5 +1,6 @@
-// Beside a CPU quota: the pool's threads return their leases, so that the I/O workers never stand still
-// for having used it up. The test makes a cgroup with a quota and starts this program in it again.
+// Beside a CPU quota: the pool's threads return their leases, so that the I/O workers never stand
+// still for having used it up. The test makes a cgroup with a quota and starts this program in it
+// again.
 // Thread rule: one thread that waits for the program it has started.
 #include "support.hpp"
 

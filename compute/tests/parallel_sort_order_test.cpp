@@ -1,5 +1,5 @@
-// parallel_sort on every kind of input in every size, and with comparisons that are none: that throw,
-// that contradict themselves.
+// parallel_sort on every kind of input in every size, and with comparisons that are none: that
+// throw, that contradict themselves.
 // Thread rule: each test owns its pool; the sort runs inside one job of it.
 #include "support.hpp"
 

@@ -16,9 +16,9 @@ namespace blitzio::compute
 /// numbers); equal elements end up in any order. O(n log n) whatever the input. Uses no memory
 /// beside the stack.
 /// Stops are asked for between pieces of at most some thousand elements. After an error, or an
-/// exception of `compare`, all elements are there, in any order, if swapping and moving them does not
-/// throw. The same holds for a `compare` that is no ordering: then the order is any, but nothing is
-/// lost and nothing outside of the range is touched.
+/// exception of `compare`, all elements are there, in any order, if swapping and moving them does
+/// not throw. The same holds for a `compare` that is no ordering: then the order is any, but
+/// nothing is lost and nothing outside of the range is touched.
 template <std::ranges::random_access_range Range, class Compare = std::ranges::less>
     requires std::sortable<std::ranges::iterator_t<Range>, Compare>
 result<void> parallel_sort(Range&& range, Compare compare = {}, parallel_options options = {},

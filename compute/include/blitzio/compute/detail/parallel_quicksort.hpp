@@ -1,11 +1,11 @@
-// Quicksort on all threads of a loop. The first partitions are made by several threads together, until
-// there are as many pieces as threads.
+// Quicksort on all threads of a loop. The first partitions are made by several threads together,
+// until there are as many pieces as threads.
 // Thread rule: run() inside a loop; the pieces that it hands out do not overlap.
 //
-// No comparison is trusted: whatever it answers, nothing outside of the range is touched, and when it
-// throws all elements are still there. The sorts of pdqsort and of the standard library look for a
-// border without asking where the range ends, which an inconsistent order takes them across; so they
-// serve the standard orders of numbers only.
+// No comparison is trusted: whatever it answers, nothing outside of the range is touched, and when
+// it throws all elements are still there. The sorts of pdqsort and of the standard library look for
+// a border without asking where the range ends, which an inconsistent order takes them across; so
+// they serve the standard orders of numbers only.
 #pragma once
 
 #include <blitzio/compute/detail/parallel_loop.hpp>
@@ -60,8 +60,8 @@ public:
 
 private:
     static constexpr std::size_t leaf_min = 65536;
-    /// Elements between two questions whether to go on; also what is dealt to threads that partition
-    /// together.
+    /// Elements between two questions whether to go on; also what is dealt to threads that
+    /// partition together.
     static constexpr difference block = 4096;
     /// Numbers in a standard order are left to sort_values() from here on: above, the partition of
     /// Lomuto is faster than that of pdqsort.
@@ -77,8 +77,8 @@ private:
         return std::invoke(compare_, left, right);
     }
 
-    /// `levels`: how many splits it may take until the input is held to be against us. `threads`: as
-    /// many partition this piece together.
+    /// `levels`: how many splits it may take until the input is held to be against us. `threads`:
+    /// as many partition this piece together.
     void sort(Iterator first, Iterator last, unsigned levels, difference threads)
     {
         if (!loop_.go_on())
@@ -253,8 +253,8 @@ private:
         bool complete;
     };
 
-    /// Brings those before `*pivot` by `belongs` to the front. Not complete: the loop has to end; all
-    /// elements are still there.
+    /// Brings those before `*pivot` by `belongs` to the front. Not complete: the loop has to end;
+    /// all elements are still there.
     template <class Belongs>
     bordered partition(Iterator pivot, Iterator first, Iterator last, Belongs belongs,
                        difference threads)
@@ -282,10 +282,10 @@ private:
         }
     }
 
-    /// The shares [first, last) of `all` into which a range is dealt, block by block like cards. So the
-    /// borders of all shares lie close to each other, unless the input has the rhythm of the blocks.
-    /// The idea is that of Francis and Pannan, "A parallel partition for enhanced parallel quicksort"
-    /// (1992).
+    /// The shares [first, last) of `all` into which a range is dealt, block by block like cards. So
+    /// the borders of all shares lie close to each other, unless the input has the rhythm of the
+    /// blocks. The idea is that of Francis and Pannan, "A parallel partition for enhanced parallel
+    /// quicksort" (1992).
     struct shares
     {
         difference first;
