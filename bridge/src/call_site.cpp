@@ -165,14 +165,16 @@ call_time call_site_record::begin(bool here, bool always) noexcept
     return measures ? call_clock() : call_time(0);
 }
 
-call_time call_site_record::end(call_time begun, compute::detail::job_times* pool) noexcept
+call_time call_site_record::end(call_time begun, compute::detail::job_times* pool,
+                                std::uint32_t threads) noexcept
 {
     const call_time took = call_clock() - begun;
-    record(took, pool);
+    record(took, pool, threads);
     return took;
 }
 
-void call_site_record::record(call_time took, compute::detail::job_times* pool) noexcept
+void call_site_record::record(call_time took, compute::detail::job_times* pool,
+                              std::uint32_t threads) noexcept
 {
     mean_.add(took);
     if (took.count() > longest_.load(std::memory_order_relaxed))
@@ -185,7 +187,8 @@ void call_site_record::record(call_time took, compute::detail::job_times* pool) 
     }
     if (pool != nullptr)
     {
-        pool->job.add(took, took >= long_call ? 1 : calls_per_measurement);
+        // In what it cost the pool: who is queued behind a loop waits for all of its threads.
+        pool->job.add(took * threads, took >= long_call ? 1 : calls_per_measurement);
         hand_off_.store(believed_hand_off(*pool).count(), std::memory_order_relaxed);
     }
 }

@@ -69,6 +69,7 @@ compute_choice::verdict compute_choice::decide(compute::pool*& pool, const task_
         return verdict::to_pool; // where the reason is found again
     }
     times_ = &pool->times();
+    threads_ = is_loop_ ? pool->threads() : 1;
     const auto deadline = std::min(env.deadline(), options_.deadline);
     if (options_.admission == blitzio::admission::by_deadline && deadline != no_deadline &&
         !site_->admit(*pool, deadline - now(*env.runtime)))

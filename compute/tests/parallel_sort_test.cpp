@@ -204,7 +204,11 @@ TEST_CASE("a comparison that is made to be slow does not make it quadratic",
     std::iota(order.begin(), order.end(), 0);
     const int gas = count;
     std::ranges::fill(values, gas);
-    int solid = 0;
+    // Neither ascending nor descending, or it would be over at once.
+    values[0] = 1;
+    values[1] = 0;
+    values[2] = 2;
+    int solid = 3;
     int candidate = 0;
     std::size_t comparisons = 0;
     const auto adversary = [&](int left, int right) {
@@ -225,5 +229,8 @@ TEST_CASE("a comparison that is made to be slow does not make it quadratic",
         return at(left) < at(right);
     };
     inside(workers, [&] { REQUIRE(compute::parallel_sort(order, adversary, {.grain = 1})); });
+    CHECK(comparisons > std::size_t{count} * 10); // it was sorted, not looked at
     CHECK(comparisons < std::size_t{count} * 200);
+    CHECK(std::ranges::is_sorted(
+        order, {}, [&](int index) { return values[static_cast<std::size_t>(index)]; }));
 }

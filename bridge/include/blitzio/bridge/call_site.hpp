@@ -24,8 +24,9 @@ enum class call_site_advice : std::uint8_t
     pool,
 };
 
-/// One place in the program that calls compute_on() or spawn_compute(), in all runtimes and pools of
-/// the process. Calls in a simulation are not measured.
+/// One place in the program that calls compute_on(), spawn_compute() or one of the awaited parallel
+/// algorithms (whole loops are measured then; of parallel_invoke() the types of its callables are
+/// the place), in all runtimes and pools of the process. Calls in a simulation are not measured.
 struct call_site_report
 {
     /// "file:line".

@@ -33,6 +33,15 @@ public:
     {
     }
 
+    /// A call that uses all threads of the pool.
+    [[nodiscard]] static compute_choice for_loop(compute_options options,
+                                                 call_site_record* site) noexcept
+    {
+        compute_choice made(options, site);
+        made.is_loop_ = true;
+        return made;
+    }
+
     enum class verdict : std::uint8_t
     {
         to_pool,
@@ -55,7 +64,7 @@ public:
     {
         if (begun.count() != 0)
         {
-            took_ = site_->end(begun, times_);
+            took_ = site_->end(begun, times_, threads_);
         }
     }
 
@@ -78,6 +87,9 @@ private:
     call_time handed_over_{0};
     call_time took_{0};
     compute_options options_{.placement = blitzio::placement::pool};
+    bool is_loop_ = false;
+    /// That the call keeps busy.
+    std::uint32_t threads_ = 1;
 };
 
 /// The call, its result and the hand-off, all in the awaiting frame.

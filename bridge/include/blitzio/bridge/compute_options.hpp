@@ -1,4 +1,4 @@
-// How a single computation is placed and admitted, and why one may be refused.
+// How a computation is placed and admitted, and why one may be refused.
 // Thread rule: plain values.
 #pragma once
 

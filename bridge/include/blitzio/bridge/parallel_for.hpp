@@ -8,6 +8,7 @@
 #include <blitzio/compute/parallel_for.hpp>
 
 #include <ranges>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -33,18 +34,20 @@ auto for_body(Function&& function)
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_for(compute::pool& pool, Range&& range, Function&& function,
-                                parallel_options options = {})
+                                parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::for_body(std::forward<Function>(function)));
 }
 
 /// The same on the process's default pool.
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
-[[nodiscard]] auto parallel_for(Range&& range, Function&& function, parallel_options options = {})
+[[nodiscard]] auto parallel_for(Range&& range, Function&& function, parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::for_body(std::forward<Function>(function)));
 }
 
@@ -52,20 +55,22 @@ template <std::ranges::viewable_range Range, class Function>
 template <class First, class Last, class Function>
     requires compute::detail::index_or_iterator_pair<First, Last>
 [[nodiscard]] auto parallel_for(compute::pool& pool, First first, Last last, Function&& function,
-                                parallel_options options = {})
+                                parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
     return parallel_for(pool, compute::detail::range_between(first, last),
-                        std::forward<Function>(function), options);
+                        std::forward<Function>(function), options, where);
 }
 
 /// The same on the process's default pool.
 template <class First, class Last, class Function>
     requires compute::detail::index_or_iterator_pair<First, Last>
 [[nodiscard]] auto parallel_for(First first, Last last, Function&& function,
-                                parallel_options options = {})
+                                parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
     return parallel_for(compute::detail::range_between(first, last),
-                        std::forward<Function>(function), options);
+                        std::forward<Function>(function), options, where);
 }
 
 } // namespace blitzio

@@ -9,6 +9,7 @@
 
 #include <concepts>
 #include <ranges>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -20,11 +21,12 @@ namespace detail
 {
 
 template <class... Functions>
-auto make_invoke(compute::pool* pool, Functions&&... functions)
+auto make_invoke(compute::pool* pool, parallel_options chosen, std::source_location where,
+                 Functions&&... functions)
 {
-    // As if over a range that is never computed inline.
+    chosen.inline_max = 0;
     return make_parallel(
-        pool, std::views::iota(std::size_t{0}, sizeof...(Functions)), parallel_options{},
+        pool, std::views::iota(std::size_t{0}, sizeof...(Functions)), chosen, where,
         [all = std::tuple<std::decay_t<Functions>...>(std::forward<Functions>(functions)...)](
             auto&, const compute::parallel_options& options, stop_token stop) mutable {
             return std::apply(
@@ -42,7 +44,18 @@ template <compute::detail::invocable_with_or_without_stop... Functions>
     requires(sizeof...(Functions) > 0)
 [[nodiscard]] auto parallel_invoke(compute::pool& pool, Functions&&... functions)
 {
-    return detail::make_invoke(&pool, std::forward<Functions>(functions)...);
+    return detail::make_invoke(&pool, {}, std::source_location::current(),
+                               std::forward<Functions>(functions)...);
+}
+
+/// The same; of the options only admission and deadline count.
+template <compute::detail::invocable_with_or_without_stop... Functions>
+    requires(sizeof...(Functions) > 0)
+[[nodiscard]] auto parallel_invoke(compute::pool& pool, parallel_options options,
+                                   Functions&&... functions)
+{
+    return detail::make_invoke(&pool, options, std::source_location::current(),
+                               std::forward<Functions>(functions)...);
 }
 
 /// The same on the process's default pool.
@@ -50,7 +63,8 @@ template <compute::detail::invocable_with_or_without_stop... Functions>
     requires(sizeof...(Functions) > 0)
 [[nodiscard]] auto parallel_invoke(Functions&&... functions)
 {
-    return detail::make_invoke(nullptr, std::forward<Functions>(functions)...);
+    return detail::make_invoke(nullptr, {}, std::source_location::current(),
+                               std::forward<Functions>(functions)...);
 }
 
 } // namespace blitzio

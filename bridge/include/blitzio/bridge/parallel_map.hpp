@@ -9,6 +9,7 @@
 
 #include <iterator>
 #include <ranges>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -55,18 +56,20 @@ auto map_into_body(Out out, Function&& function)
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_map(compute::pool& pool, Range&& range, Function&& function,
-                                parallel_options options = {})
+                                parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::map_body(std::forward<Function>(function)));
 }
 
 /// The same on the process's default pool, compute::default_pool().
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
-[[nodiscard]] auto parallel_map(Range&& range, Function&& function, parallel_options options = {})
+[[nodiscard]] auto parallel_map(Range&& range, Function&& function, parallel_options options = {},
+                                std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::map_body(std::forward<Function>(function)));
 }
 
@@ -74,20 +77,22 @@ template <std::ranges::viewable_range Range, class Function>
 /// elements have changed and others have not.
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
-[[nodiscard]] auto parallel_map_in_place(compute::pool& pool, Range&& range, Function&& function,
-                                         parallel_options options = {})
+[[nodiscard]] auto parallel_map_in_place(
+    compute::pool& pool, Range&& range, Function&& function, parallel_options options = {},
+    std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::map_in_place_body(std::forward<Function>(function)));
 }
 
 /// The same on the process's default pool.
 template <std::ranges::viewable_range Range, class Function>
     requires std::ranges::forward_range<Range>
-[[nodiscard]] auto parallel_map_in_place(Range&& range, Function&& function,
-                                         parallel_options options = {})
+[[nodiscard]] auto parallel_map_in_place(
+    Range&& range, Function&& function, parallel_options options = {},
+    std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::map_in_place_body(std::forward<Function>(function)));
 }
 
@@ -97,9 +102,10 @@ template <std::ranges::viewable_range Range, class Function>
 template <std::ranges::viewable_range Range, std::random_access_iterator Out, class Function>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_map_into(compute::pool& pool, Range&& range, Out out,
-                                     Function&& function, parallel_options options = {})
+                                     Function&& function, parallel_options options = {},
+                                     std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::map_into_body(out, std::forward<Function>(function)));
 }
 
@@ -107,9 +113,10 @@ template <std::ranges::viewable_range Range, std::random_access_iterator Out, cl
 template <std::ranges::viewable_range Range, std::random_access_iterator Out, class Function>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_map_into(Range&& range, Out out, Function&& function,
-                                     parallel_options options = {})
+                                     parallel_options options = {},
+                                     std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::map_into_body(out, std::forward<Function>(function)));
 }
 

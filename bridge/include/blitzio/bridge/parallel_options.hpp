@@ -14,11 +14,16 @@
 //   latest after some microseconds of cheap elements; then operation_canceled (timed_out, if the
 //   deadline of a timeout() around it was noticed here first), as soon as the running callables have
 //   returned. A stop that comes after the last element has no effect.
+// - Each place in the program that they are called from is a call site, as those of compute_on: how
+//   long its loops take is measured, and explain_call_sites() tells about it.
 // - Errors: as compute_on. The first exception, of any type, is thrown again where it is awaited,
 //   after every running call has ended.
 // - In a simulated runtime they run in input order on its one thread, unless it has real pools.
 #pragma once
 
+#include <blitzio/bridge/compute_options.hpp>
+
+#include <chrono>
 #include <cstddef>
 
 namespace blitzio
@@ -39,6 +44,12 @@ struct parallel_options
     bool waits = false;
     /// parallel_reduce: group the elements the same way every time and on every machine.
     bool deterministic = false;
+    /// Whether a loop that would end after its deadline is started; by what whole loops of the same
+    /// call site have taken, whatever their size was. What is computed at once by `inline_max` is
+    /// neither measured nor refused.
+    blitzio::admission admission = blitzio::admission::open;
+    /// For admission::by_deadline, besides the task's own: as in compute_options.
+    std::chrono::nanoseconds deadline = no_deadline;
 };
 
 } // namespace blitzio

@@ -9,6 +9,7 @@
 
 #include <concepts>
 #include <ranges>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -39,9 +40,10 @@ template <std::ranges::viewable_range Range, std::movable T, class Transform, cl
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_reduce(compute::pool& pool, Range&& range, T identity,
                                    Transform&& transform, Combine&& combine,
-                                   parallel_options options = {})
+                                   parallel_options options = {},
+                                   std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::reduce_body(std::move(identity),
                                                      std::forward<Transform>(transform),
                                                      std::forward<Combine>(combine)));
@@ -51,9 +53,10 @@ template <std::ranges::viewable_range Range, std::movable T, class Transform, cl
 template <std::ranges::viewable_range Range, std::movable T, class Transform, class Combine>
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_reduce(Range&& range, T identity, Transform&& transform,
-                                   Combine&& combine, parallel_options options = {})
+                                   Combine&& combine, parallel_options options = {},
+                                   std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::reduce_body(std::move(identity),
                                                      std::forward<Transform>(transform),
                                                      std::forward<Combine>(combine)));

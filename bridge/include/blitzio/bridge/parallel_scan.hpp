@@ -10,6 +10,7 @@
 #include <concepts>
 #include <iterator>
 #include <ranges>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -41,10 +42,11 @@ template <std::ranges::viewable_range Range, std::random_access_iterator Out, st
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_scan(compute::pool& pool, Range&& range, Out out, T identity,
                                  Combine&& combine, scan_kind kind = scan_kind::inclusive,
-                                 parallel_options options = {})
+                                 parallel_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
     return detail::make_parallel(
-        &pool, std::forward<Range>(range), options,
+        &pool, std::forward<Range>(range), options, where,
         detail::scan_body(out, std::move(identity), std::forward<Combine>(combine), kind));
 }
 
@@ -54,10 +56,11 @@ template <std::ranges::viewable_range Range, std::random_access_iterator Out, st
     requires std::ranges::forward_range<Range>
 [[nodiscard]] auto parallel_scan(Range&& range, Out out, T identity, Combine&& combine,
                                  scan_kind kind = scan_kind::inclusive,
-                                 parallel_options options = {})
+                                 parallel_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
     return detail::make_parallel(
-        nullptr, std::forward<Range>(range), options,
+        nullptr, std::forward<Range>(range), options, where,
         detail::scan_body(out, std::move(identity), std::forward<Combine>(combine), kind));
 }
 

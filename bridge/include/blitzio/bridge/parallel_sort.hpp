@@ -10,6 +10,7 @@
 #include <functional>
 #include <iterator>
 #include <ranges>
+#include <source_location>
 #include <utility>
 
 namespace blitzio
@@ -36,9 +37,10 @@ template <std::ranges::viewable_range Range, class Compare = std::ranges::less>
     requires std::ranges::random_access_range<Range> && std::ranges::borrowed_range<Range> &&
              std::sortable<std::ranges::iterator_t<Range>, Compare>
 [[nodiscard]] auto parallel_sort(compute::pool& pool, Range&& range, Compare compare = {},
-                                 parallel_options options = {})
+                                 parallel_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(&pool, std::forward<Range>(range), options,
+    return detail::make_parallel(&pool, std::forward<Range>(range), options, where,
                                  detail::sort_body(std::move(compare)));
 }
 
@@ -46,9 +48,10 @@ template <std::ranges::viewable_range Range, class Compare = std::ranges::less>
 template <std::ranges::viewable_range Range, class Compare = std::ranges::less>
     requires std::ranges::random_access_range<Range> && std::ranges::borrowed_range<Range> &&
              std::sortable<std::ranges::iterator_t<Range>, Compare>
-[[nodiscard]] auto parallel_sort(Range&& range, Compare compare = {}, parallel_options options = {})
+[[nodiscard]] auto parallel_sort(Range&& range, Compare compare = {}, parallel_options options = {},
+                                 std::source_location where = std::source_location::current())
 {
-    return detail::make_parallel(nullptr, std::forward<Range>(range), options,
+    return detail::make_parallel(nullptr, std::forward<Range>(range), options, where,
                                  detail::sort_body(std::move(compare)));
 }
 

@@ -15,9 +15,10 @@ namespace blitzio::compute
 /// Sorts `range` in place by `compare`, a strict weak ordering (so no NaN among floating-point
 /// numbers); equal elements end up in any order. O(n log n) whatever the input. Uses no memory
 /// beside the stack.
-/// Stops are asked for between pieces of at most some ten thousand elements. After an error or an
-/// exception of `compare` all elements are there, in any order, if swapping and moving them does not
-/// throw and `compare` did not throw; where it threw, what std::sort says.
+/// Stops are asked for between pieces of at most some thousand elements. After an error, or an
+/// exception of `compare`, all elements are there, in any order, if swapping and moving them does
+/// not throw. The same holds for a `compare` that is no ordering: then the order is any, but
+/// nothing is lost and nothing outside of the range is touched.
 template <std::ranges::random_access_range Range, class Compare = std::ranges::less>
     requires std::sortable<std::ranges::iterator_t<Range>, Compare>
 result<void> parallel_sort(Range&& range, Compare compare = {}, parallel_options options = {},

@@ -50,9 +50,11 @@ public:
 
     /// Counts a call that is about to begin. When it has begun, if it is to be measured.
     [[nodiscard]] call_time begin(bool here, bool always) noexcept;
-    /// It has ended; how long it took.
-    call_time end(call_time begun, compute::detail::job_times* pool) noexcept;
-    void record(call_time took, compute::detail::job_times* pool) noexcept;
+    /// It has ended; how long it took. `threads`: as many were busy with it.
+    call_time end(call_time begun, compute::detail::job_times* pool,
+                  std::uint32_t threads = 1) noexcept;
+    void record(call_time took, compute::detail::job_times* pool,
+                std::uint32_t threads = 1) noexcept;
 
     /// placement::automatic: where the next call is to run.
     [[nodiscard]] bool choose_inline(compute::detail::job_times& pool) noexcept;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <ranges>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -65,7 +66,10 @@ class parallel_operation : public awaitable_base<parallel_operation<View, Body>>
     using outcome_type = call_result_t<call_type>;
 
 public:
-    parallel_operation(compute::pool* pool, call_type&& call) : base(pool, std::move(call)) {}
+    parallel_operation(compute::pool* pool, call_type&& call, compute_choice chosen)
+        : base(pool, std::move(call), chosen)
+    {
+    }
 
     /// Only before start().
     parallel_operation(parallel_operation&& other) : base(static_cast<base&&>(other)) {}
@@ -100,12 +104,15 @@ private:
 
 /// `body` and what it captures live in the operation, and so in the awaiting frame.
 template <class Range, class Body>
-auto make_parallel(compute::pool* pool, Range&& range, parallel_options options, Body body)
+auto make_parallel(compute::pool* pool, Range&& range, parallel_options options,
+                   std::source_location where, Body body)
 {
     using view = std::views::all_t<Range>;
+    using call = parallel_call<view, Body>;
     return parallel_operation<view, Body>(
-        pool, parallel_call<view, Body>{std::views::all(std::forward<Range>(range)),
-                                        std::move(body), options});
+        pool, call{std::views::all(std::forward<Range>(range)), std::move(body), options},
+        compute_choice::for_loop({.admission = options.admission, .deadline = options.deadline},
+                                 &call_site_of<call>(where)));
 }
 
 } // namespace blitzio::detail
