@@ -1,6 +1,8 @@
 // Workers of parallel stages. Thread rule: see the header.
 #include <blitzio/bridge/detail/par_engine.hpp>
 
+#include <blitzio/bridge/detail/compute_job.hpp>
+#include <blitzio/compute/detail/lease.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
 
 #include <algorithm>
@@ -22,12 +24,16 @@ constexpr std::chrono::microseconds brief{10};
 constexpr std::chrono::microseconds slice{250};
 /// What a simulation computes with when no pool was named: the same on every machine.
 constexpr unsigned simulated_threads = 4;
+/// As long as nobody knows how large results are, about so many values are in flight for each
+/// worker: enough to keep it busy.
+constexpr std::size_t first_values_per_worker = 2;
 
 } // namespace
 
-std::size_t par_engine::open(const task_env& env, void* stage, compute_function call)
+std::size_t par_engine::open(const task_env& env, void* stage, compute_function call, bool resizes)
 {
     env_ = env;
+    context_ = compute_job::context_of(env_);
     stage_ = stage;
     compute_ = call;
     simulated_ = runs_jobs_inline(*env.runtime);
@@ -41,7 +47,11 @@ std::size_t par_engine::open(const task_env& env, void* stage, compute_function 
     const std::size_t cells =
         options_.max_in_flight != 0 ? options_.max_in_flight : 2 * std::size_t{threads} + 2;
     const std::size_t workers = std::min<std::size_t>(threads, cells);
-    ring_.open({.ordered = options_.ordered, .bytes_max = options_.max_bytes}, options_.progress);
+    ring_.open(
+        {.ordered = options_.ordered,
+         .bytes_max = options_.max_bytes,
+         .first_growth = resizes ? options_.max_bytes / (first_values_per_worker * workers) : 0},
+        options_.progress);
     workers_ = std::make_unique<worker[]>(workers);
     for (std::size_t index = 0; index < workers; ++index)
     {
@@ -147,9 +157,18 @@ void par_engine::report(const std::exception_ptr& thrown) const noexcept
     report_suppressed(env_, thrown);
 }
 
-par_verdict par_engine::compute(par_cell& cell) noexcept
+std::error_code par_engine::too_late(work_clock::time_point now) const noexcept
 {
-    return compute_(stage_, cell, env_.stop.stop_requested());
+    if (env_.stop.stop_requested())
+    {
+        return std::make_error_code(std::errc::operation_canceled);
+    }
+    // The runtime's timer requests a stop, too, and is late where the workers have no processor.
+    if (context_.steady_deadline && now.time_since_epoch() >= context_.deadline)
+    {
+        return std::make_error_code(std::errc::timed_out);
+    }
+    return {};
 }
 
 void par_engine::work(worker& self) noexcept
@@ -157,15 +176,21 @@ void par_engine::work(worker& self) noexcept
     // Apart from the engine, which may be gone after the last step. Ends after the wake-up.
     runtime_core& runtime = *env_.runtime;
     external_work outside = std::move(self.outside);
+    int waiting = 0;
+    auto context = context_;
+    context.waiting = &waiting;
+    const compute::detail::context_scope inside(&context);
     auto began = work_clock::now();
     const auto slice_end = began + slice;
     auto step = ring_.begin(self);
     wake(runtime, step.woken);
     while (step.cell != nullptr)
     {
-        const par_verdict verdict = compute(*step.cell);
+        const par_verdict verdict = compute_(stage_, *step.cell, too_late(began));
         const auto ended = work_clock::now();
-        step = ring_.finish(self, *step.cell, verdict, ended - began < brief, ended >= slice_end);
+        // Whoever has to give its processor back does so between jobs, where nothing waits for it.
+        const bool must_pause = ended >= slice_end || compute::detail::lease_ended(ended);
+        step = ring_.finish(self, *step.cell, verdict, ended - began < brief, must_pause);
         wake(runtime, step.woken);
         began = ended;
         if (step.again)
@@ -177,6 +202,7 @@ void par_engine::work(worker& self) noexcept
             }
             // Then the others have to wait.
             outside = std::move(self.outside);
+            compute::detail::lease_point();
             step = ring_.begin(self);
             wake(runtime, step.woken);
         }
@@ -192,8 +218,16 @@ void par_engine::take_turn(worker& self) noexcept
     {
         return;
     }
+    par_verdict verdict = par_verdict::none;
+    {
+        int waiting = 0;
+        auto context = context_;
+        context.waiting = &waiting;
+        const compute::detail::context_scope inside(&context);
+        verdict = compute_(stage_, *step.cell, too_late({}));
+    }
     // Each value is computed in a turn of its own, so that the seed decides on the order.
-    step = ring_.finish(self, *step.cell, compute(*step.cell), false, true);
+    step = ring_.finish(self, *step.cell, verdict, false, true);
     wake(runtime, step.woken);
     if (step.again)
     {

@@ -236,11 +236,15 @@ TEST_CASE("par_chunks computes over stretches of values", "[bridge][par_map]")
 
     // Room for three values only: the chunks are cut short, and nothing waits for ever.
     bz::stream_progress progress;
-    const auto cut = run(
-        runtime,
-        streams::from_range(iota(100)) |
-            streams::par_chunks(10, sum, {.max_bytes = 3 * sizeof(int), .progress = &progress}) |
-            streams::fold(0L, [](long total, auto next) { return total + next.second; }));
+    const auto cut =
+        run(runtime,
+            streams::from_range(iota(100)) |
+                streams::par_chunks(10,
+                                    [](std::span<int> values) {
+                                        return std::accumulate(values.begin(), values.end(), 0);
+                                    },
+                                    {.max_bytes = 3 * sizeof(int), .progress = &progress}) |
+                streams::fold(0, std::plus<>()));
     CHECK(cut == 4'950);
     CHECK(progress.bytes_peak() <= 3 * sizeof(int));
     CHECK(progress.bytes_in_flight() == 0);

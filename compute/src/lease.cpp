@@ -119,6 +119,11 @@ void hold_lease(bool gives_way) noexcept
     mine.held = gives_way;
 }
 
+bool is_lease_over(clock::time_point now) noexcept
+{
+    return mine.held && now >= mine.until;
+}
+
 void renew_lease() noexcept
 {
     if (!mine.held)

@@ -77,7 +77,8 @@ namespace streams
 ///   - of a contiguous range (string, vector, span): its own size and that of its elements;
 ///   - sizeof(T).
 /// A value that stands for something larger, such as the path of a file to be read, tells the size of
-/// that. What it says must not change while the value is in flight.
+/// that. What it says must not change while the value is in flight. The results of par_map and
+/// par_chunks are asked, too, on the thread that has made them and once for each.
 inline constexpr detail::byte_size_of byte_size{};
 
 } // namespace streams

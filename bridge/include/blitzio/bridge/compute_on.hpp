@@ -201,11 +201,11 @@ private:
 /// In a simulation nothing is measured: the seed decides what is automatic, and refused is what has
 /// less time left than simulated jobs wait on average.
 template <class Call>
-    requires detail::computable<std::remove_cvref_t<Call>>
+    requires detail::computable<std::decay_t<Call>>
 [[nodiscard]] auto compute_on(compute::pool& pool, Call&& call, compute_options options = {},
                               std::source_location where = std::source_location::current())
 {
-    using call_type = std::remove_cvref_t<Call>;
+    using call_type = std::decay_t<Call>;
     return detail::compute_operation<call_type>(
         &pool, std::forward<Call>(call),
         detail::compute_choice(options, &detail::call_site_of<call_type>(where)));
@@ -213,11 +213,11 @@ template <class Call>
 
 /// The same on the process's default pool, compute::default_pool().
 template <class Call>
-    requires detail::computable<std::remove_cvref_t<Call>>
+    requires detail::computable<std::decay_t<Call>>
 [[nodiscard]] auto compute_on(Call&& call, compute_options options = {},
                               std::source_location where = std::source_location::current())
 {
-    using call_type = std::remove_cvref_t<Call>;
+    using call_type = std::decay_t<Call>;
     return detail::compute_operation<call_type>(
         nullptr, std::forward<Call>(call),
         detail::compute_choice(options, &detail::call_site_of<call_type>(where)));

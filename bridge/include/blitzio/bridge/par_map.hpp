@@ -11,15 +11,32 @@
 // is bounded by number and by bytes; a full stage asks above for nothing. So a slow stage below, a
 // slow call, or results that wait for an earlier one slow the source down instead of filling memory.
 //
+// What max_bytes bounds: the sum over the values in flight of byte_size(value), and as soon as the
+// result is there of byte_size(result), if that is more. A value is taken in only where it and what
+// the results to come are expected to add fit into the limit; expected is the most by which a result
+// was larger than its value of late, and at first max_bytes / (2 * threads), half of it behind each
+// result. No thread of the pool ever waits for room. So
+//   - results that are not larger than their values: never more than max_bytes;
+//   - each larger by the same G: never more than max_bytes or 2 * threads * G, whichever is more;
+//   - otherwise what was not expected of the values in flight comes on top, and nothing more is taken
+//     in before the sum is below the limit again.
+// One value passes alone however large it is. What is on its way beside that: a value that was asked
+// for and waits for room, a result that the stage below has taken, and while a call runs both its
+// value and its result, of which the larger one counts.
+//
 // The function is called on several threads at once, and is not copied. It gives R, or result<R>,
 // whose error ends the stream, and may take a stop_token behind its argument. It is passed the value
-// as an rvalue, so it takes T, T&& or const T&.
+// as an rvalue, so it takes T, T&& or const T&. Inside of it this_compute::stop(), deadline() and
+// local(name) are those of the task that awaits the pipeline, loops such as compute::parallel_for end
+// with them, and await_in_compute() may be used. The stop is also requested when the stage below has
+// ended or failed.
 // Errors and exceptions: that of a value comes in the place of its result. Of what is behind it
 // nothing more begins, and it is not given on. Exceptions of calls that run at that time go to
 // runtime_config::on_unobserved_exception. An error of the stage above comes behind all its values.
 // Cancellation: values whose call has not begun are skipped, running calls are given the stop token
 // and are waited for; the stream ends with operation_canceled when they have ended. Results that are
-// ready are still given on before.
+// ready are still given on before. A deadline that has passed skips values even before its timer has
+// requested the stop, with timed_out.
 // Memory: all at the beginning; the stage allocates nothing for a value.
 // Latency: when calls take less than about 10 us each, results are given on some at a time, at most
 // 16, and at most one further call of a thread later; otherwise at once.

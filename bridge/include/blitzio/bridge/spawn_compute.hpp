@@ -281,7 +281,7 @@ template <class Call>
 auto spawn_compute(compute::pool* pool, Call&& call, const compute_options& options,
                    std::source_location where)
 {
-    using call_type = std::remove_cvref_t<Call>;
+    using call_type = std::decay_t<Call>;
     using cell_type = compute_cell<call_type>;
     using value_type = call_result_t<call_type>;
     auto& site = call_site_of<call_type>(where);
@@ -328,7 +328,7 @@ auto spawn_compute(compute::pool* pool, Call&& call, const compute_options& opti
 /// `call` runs inside of this very call. Not for simulated runtimes: the computation starts before any
 /// runtime is known, on a real thread.
 template <class Call>
-    requires detail::computable<std::remove_cvref_t<Call>>
+    requires detail::computable<std::decay_t<Call>>
 [[nodiscard]] auto spawn_compute(compute::pool& pool, Call&& call, compute_options options = {},
                                  std::source_location where = std::source_location::current())
 {
@@ -337,7 +337,7 @@ template <class Call>
 
 /// The same on the process's default pool.
 template <class Call>
-    requires detail::computable<std::remove_cvref_t<Call>>
+    requires detail::computable<std::decay_t<Call>>
 [[nodiscard]] auto spawn_compute(Call&& call, compute_options options = {},
                                  std::source_location where = std::source_location::current())
 {

@@ -40,7 +40,8 @@ public:
         return delivered_.load(std::memory_order_relaxed);
     }
 
-    /// Of values that were taken and not delivered, by byte_size().
+    /// Of values that were taken and not delivered, by byte_size(); of the result where that is there
+    /// and larger.
     [[nodiscard]] std::size_t bytes_in_flight() const noexcept
     {
         return bytes_in_flight_.load(std::memory_order_relaxed);

@@ -1,5 +1,5 @@
-// What a computation can ask about the task that waits for it: inside compute_on, spawn_compute and
-// every parallel algorithm, on whichever thread a part of it runs.
+// What a computation can ask about the task that waits for it: inside compute_on, spawn_compute, the
+// stages of streams and every parallel algorithm, on whichever thread a part of it runs.
 // Thread rule: on the thread that computes. Task-local values: blitzio/bridge/compute_local.hpp.
 #pragma once
 

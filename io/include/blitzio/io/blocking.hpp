@@ -162,7 +162,7 @@ private:
 template <class Call>
 [[nodiscard]] auto spawn_blocking(Call&& call)
 {
-    return detail::blocking_operation<std::remove_cvref_t<Call>>(std::forward<Call>(call));
+    return detail::blocking_operation<std::decay_t<Call>>(std::forward<Call>(call));
 }
 
 } // namespace blitzio

@@ -29,6 +29,9 @@ public:
     compute_job(const compute_job&) = delete;
     compute_job& operator=(const compute_job&) = delete;
 
+    /// What this_compute tells inside a call that is made for a task in `env`.
+    [[nodiscard]] static compute::detail::compute_context context_of(const task_env& env) noexcept;
+
 protected:
     using call_function = void (*)(compute_job&) noexcept;
 
@@ -39,9 +42,6 @@ protected:
     /// The waiter is continued behind what can run on this worker already: for what has finished at
     /// once, when its task has used up its turn. Always true, as start() gives it.
     [[nodiscard]] bool give_way(const task_env& env, waiter who) noexcept;
-
-    /// What this_compute tells inside a call that is made for a task in `env`.
-    [[nodiscard]] static compute::detail::compute_context context_of(const task_env& env) noexcept;
 
     stop_token token_;
     /// Set when the call was not made: stopped before, or refused by the pool.

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <blitzio/bridge/detail/par_ring.hpp>
+#include <blitzio/compute/detail/context.hpp>
 #include <blitzio/compute/pool.hpp>
 #include <blitzio/io/detail/operation.hpp>
 #include <blitzio/io/external_work.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -26,9 +28,9 @@ struct par_options
     /// below, at most; so it also bounds how far results run ahead of a slow one before them.
     /// 0: two for each thread of the pool, and two more.
     std::size_t max_in_flight = 0;
-    /// The same in bytes, by byte_size() of the values; 0: no limit. One value that is larger than
-    /// the limit passes alone. The next value, which has been asked for and waits for room, does not
-    /// count.
+    /// The same in bytes, by byte_size() of the values, and of their results where these are larger;
+    /// 0: no limit. One value that is larger than the limit passes alone. The next value, which has
+    /// been asked for and waits for room, does not count. What this bounds: see par_map.hpp.
     std::size_t max_bytes = 0;
     /// Outlives the await of the pipeline.
     stream_progress* progress = nullptr;
@@ -42,8 +44,9 @@ namespace blitzio::detail
 class par_engine
 {
 public:
-    /// Computes a cell's value, or stores operation_canceled because a stop was requested.
-    using compute_function = par_verdict (*)(void* stage, par_cell& cell, bool stopped) noexcept;
+    /// Computes a cell's value, or stores why it is too late for that: `refused`.
+    using compute_function = par_verdict (*)(void* stage, par_cell& cell,
+                                             std::error_code refused) noexcept;
 
     /// `pool` null: the process's default pool.
     par_engine(compute::pool* pool, const streams::par_options& options) noexcept
@@ -54,8 +57,10 @@ public:
     /// Only before open().
     par_engine(par_engine&& other) noexcept : pool_(other.pool_), options_(other.options_) {}
 
-    /// Returns how many cells there are to be; the caller adds them. Throws std::bad_alloc.
-    [[nodiscard]] std::size_t open(const task_env& env, void* stage, compute_function call);
+    /// `resizes`: results may be larger than their values. Returns how many cells there are to be;
+    /// the caller adds them. Throws std::bad_alloc.
+    [[nodiscard]] std::size_t open(const task_env& env, void* stage, compute_function call,
+                                   bool resizes);
 
     void add_cell(par_cell& cell) noexcept
     {
@@ -66,6 +71,12 @@ public:
     [[nodiscard]] std::error_code refused() const noexcept
     {
         return refused_;
+    }
+
+    /// Whether anybody wants to know how large results are.
+    [[nodiscard]] bool counts_bytes() const noexcept
+    {
+        return options_.max_bytes != 0 || options_.progress != nullptr;
     }
 
     [[nodiscard]] stop_token token() const noexcept
@@ -119,13 +130,16 @@ private:
     void start(worker& idle) noexcept;
     void work(worker& self) noexcept;
     void take_turn(worker& self) noexcept;
-    [[nodiscard]] par_verdict compute(par_cell& cell) noexcept;
+    [[nodiscard]] std::error_code too_late(
+        std::chrono::steady_clock::time_point now) const noexcept;
 
     compute::pool* pool_;
     streams::par_options options_;
     bool simulated_ = false;
     /// A copy, without what it waits in.
     task_env env_;
+    /// What calls of the function see; `waiting` is each worker's own.
+    compute::detail::compute_context context_;
     void* stage_ = nullptr;
     compute_function compute_ = nullptr;
     std::error_code refused_;

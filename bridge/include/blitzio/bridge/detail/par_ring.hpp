@@ -10,6 +10,7 @@
 // times for a value.
 #pragma once
 
+#include <blitzio/bridge/detail/par_growth.hpp>
 #include <blitzio/bridge/stream_progress.hpp>
 #include <blitzio/io/detail/atomics.hpp>
 #include <blitzio/io/detail/runnable.hpp>
@@ -43,6 +44,8 @@ struct par_cell
     par_cell* next_out = nullptr; // in the order of delivery of an ordered ring
     std::uint64_t number = 0;
     std::size_t bytes = 0;
+    std::size_t reserved = 0;                // for what its result may be larger
+    std::size_t result_bytes = 0;            // set by the worker before finish()
     par_verdict verdict = par_verdict::none; // under the ring's lock, until the consumer has it
 };
 
@@ -104,6 +107,8 @@ struct par_limits
     bool ordered = true;
     /// 0: none.
     std::size_t bytes_max = 0;
+    /// By how much a result is expected to be larger than its value while none is known.
+    std::size_t first_growth = 0;
 };
 
 /// Invariants while the lock is free, W being the workers that are not idle:
@@ -111,8 +116,9 @@ struct par_limits
 ///       that were held back, and then W is not 0: one of W is about to end its present value;
 ///   I2  while the feeder waits, what it waits for is not to be had, and feeding has not ended;
 ///   I3  while a cell is ready, W is not 0;
-///   I4  bytes_ is the sum over the cells that are charged and not delivered, and at most the limit,
-///       or that of one value.
+///   I4  bytes_ is the sum over the cells that are charged and not delivered, reserved_ over those
+///       that are charged and not computed. When room was granted, both together were at most the
+///       limit, or those of one value; a result that was larger than reserved adds to bytes_ later.
 /// A worker that was told to go (null) touches the ring no more: the feeder, which waits for W to
 /// become 0, may have ended the stage by then.
 template <class Atomics = std_atomics>
@@ -141,6 +147,7 @@ public:
     void open(const par_limits& limits, stream_progress* progress) noexcept
     {
         limits_ = limits;
+        growth_.begin(limits.first_growth);
         progress_ = progress;
         if (progress_ != nullptr)
         {
@@ -358,10 +365,35 @@ private:
         return error_ || exception_ != nullptr;
     }
 
-    [[nodiscard]] bool fits(std::size_t bytes) const noexcept
+    [[nodiscard]] bool fits(std::size_t bytes, std::size_t reserved) const noexcept
     {
         const std::size_t limit = limits_.bytes_max;
-        return limit == 0 || bytes_ == 0 || (bytes_ <= limit && bytes <= limit - bytes_);
+        if (limit == 0 || bytes_ == 0)
+        {
+            return true;
+        }
+        // One after the other, because sums might overflow.
+        std::size_t room = limit;
+        for (const std::size_t part : {bytes_, reserved_, bytes, reserved})
+        {
+            if (part > room)
+            {
+                return false;
+            }
+            room -= part;
+        }
+        return true;
+    }
+
+    void charge(par_cell& cell, std::size_t bytes) noexcept
+    {
+        bytes_ += bytes;
+        cell.bytes += bytes;
+        if (progress_ != nullptr)
+        {
+            stream_progress::set(progress_->bytes_in_flight_, bytes_);
+            stream_progress::set(progress_->bytes_peak_, std::max(bytes_, progress_->bytes_peak()));
+        }
     }
 
     void discharge(std::size_t bytes) noexcept
@@ -380,16 +412,16 @@ private:
             wish.cell = free_.pop();
             wish.granted = wish.cell != nullptr;
         }
-        else if (fits(wish.bytes))
+        else
         {
-            bytes_ += wish.bytes;
-            wish.cell->bytes += wish.bytes;
-            wish.granted = true;
-            if (progress_ != nullptr)
+            // Once for a cell, however many values are gathered in it.
+            const std::size_t reserved = wish.cell->reserved == 0 ? growth_.expected() : 0;
+            if (fits(wish.bytes, reserved))
             {
-                stream_progress::set(progress_->bytes_in_flight_, bytes_);
-                stream_progress::set(progress_->bytes_peak_,
-                                     std::max(bytes_, progress_->bytes_peak()));
+                charge(*wish.cell, wish.bytes);
+                wish.cell->reserved += reserved;
+                reserved_ += reserved;
+                wish.granted = true;
             }
         }
         return wish.granted;
@@ -414,6 +446,7 @@ private:
     void recycle(par_cell& cell, wakes& woken) noexcept
     {
         discharge(std::exchange(cell.bytes, 0));
+        cell.result_bytes = 0;
         free_.push(cell);
         if (progress_ != nullptr)
         {
@@ -439,6 +472,27 @@ private:
         if (!limits_.ordered)
         {
             done_.push(cell);
+        }
+        settle(cell, woken);
+    }
+
+    /// Its result is known: what it takes counts in place of what was expected.
+    void settle(par_cell& cell, wakes& woken) noexcept
+    {
+        const std::size_t growth =
+            cell.result_bytes > cell.bytes ? cell.result_bytes - cell.bytes : 0;
+        if (growth != 0)
+        {
+            charge(cell, growth);
+        }
+        if (cell.verdict < par_verdict::failed)
+        {
+            growth_.learn(growth);
+        }
+        if (cell.reserved != 0)
+        {
+            reserved_ -= std::exchange(cell.reserved, 0);
+            grant_waiting(woken);
         }
     }
 
@@ -515,6 +569,8 @@ private:
     unsigned held_back_ = 0;
     std::size_t outstanding_ = 0;
     std::size_t bytes_ = 0;
+    std::size_t reserved_ = 0;
+    par_growth growth_;
     std::uint64_t published_ = 0;
     std::uint64_t finished_ = 0;
     std::uint64_t delivered_ = 0;

@@ -44,6 +44,7 @@ using called_with_stop_t = std::remove_cvref_t<decltype(call_with_stop(
 ///     input, output                 types
 ///     holder                        where the input lies; default constructible
 ///     void compute(holder&, outcome_slot<stream_step<output>>&, stop_token)
+///     bool resizes                  whether a result may be larger than what it was made of
 /// compute() stores a value, an error, or nothing (std::nullopt) for what is dropped; may throw.
 template <class In, class Function>
 struct par_map_logic
@@ -52,6 +53,7 @@ struct par_map_logic
     using input = In;
     using output = typename bare_value<given>::type;
     using holder = std::optional<In>;
+    static constexpr bool resizes = true;
     static_assert(!std::is_void_v<output>, "the function of par_map gives a value");
 
     Function function;
@@ -69,6 +71,7 @@ struct par_filter_logic
     using input = In;
     using output = In;
     using holder = std::optional<In>;
+    static constexpr bool resizes = false;
     static_assert(std::is_convertible_v<typename bare_value<given>::type, bool>,
                   "the predicate of par_filter gives a bool");
 
@@ -106,6 +109,7 @@ struct par_chunks_logic
     using input = In;
     using output = typename bare_value<given>::type;
     using holder = std::vector<In>;
+    static constexpr bool resizes = true;
     static_assert(!std::is_void_v<output>, "the function of par_chunks gives a value");
 
     Function function;
@@ -161,7 +165,7 @@ public:
 
     void open(stream_scope& scope)
     {
-        const std::size_t count = engine_.open(scope.env(), this, &compute);
+        const std::size_t count = engine_.open(scope.env(), this, &compute, Logic::resizes);
         cells_ = std::make_unique<cell[]>(count);
         cell_count_ = count;
         for (std::size_t index = 0; index < count; ++index)
@@ -187,24 +191,22 @@ public:
 
 private:
     /// On a thread of the pool.
-    static par_verdict compute(void* stage, par_cell& where, bool stopped) noexcept
+    static par_verdict compute(void* stage, par_cell& where, std::error_code refused) noexcept
     {
         auto& self = *static_cast<par_stage*>(stage);
         auto& here = static_cast<cell&>(where);
         par_verdict verdict = par_verdict::failed;
         try
         {
-            if (stopped)
+            if (refused)
             {
-                here.outcome.emplace_value(fail(std::errc::operation_canceled));
+                here.outcome.emplace_value(fail(refused));
                 verdict = par_verdict::stopped;
             }
             else
             {
                 self.logic_.compute(here.value, here.outcome, self.engine_.token());
-                const auto& step = here.outcome.value();
-                verdict = !step ? par_verdict::failed
-                                : (step->has_value() ? par_verdict::value : par_verdict::dropped);
+                verdict = self.judge(here);
             }
         }
         catch (...)
@@ -221,6 +223,27 @@ private:
             here.value.reset();
         }
         return verdict;
+    }
+
+    [[nodiscard]] par_verdict judge(cell& computed) const
+    {
+        const auto& step = computed.outcome.value();
+        if (!step)
+        {
+            return par_verdict::failed;
+        }
+        if (!step->has_value())
+        {
+            return par_verdict::dropped;
+        }
+        if constexpr (Logic::resizes)
+        {
+            if (engine_.counts_bytes())
+            {
+                computed.result_bytes = streams::byte_size(**step);
+            }
+        }
+        return par_verdict::value;
     }
 
     /// The task that asks above and fills the cells; ends when no thread computes any more.
