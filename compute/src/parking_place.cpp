@@ -1,6 +1,8 @@
 // Sleeping in a futex, or inside of oneTBB. Thread rule: see the header.
 #include "parking_place.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 #ifdef __linux__
@@ -47,61 +49,44 @@ void wake_waiter(std::atomic<std::uint32_t>& word) noexcept
 
 void parking_place::sleep() noexcept
 {
-    std::uint32_t expected = awake;
-    // Acquire, here and below: partner is the release in wake().
-    if (state_.compare_exchange_strong(expected, sleeping, std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
+    if (state_.announce_sleep())
     {
-        while (state_.load(std::memory_order_acquire) == sleeping)
+        while (state_.sleeps())
         {
-            wait_while(state_, sleeping);
+            wait_while(state_.address(), state_.asleep);
         }
     }
-    state_.store(awake, std::memory_order_relaxed);
+    state_.end_sleep();
 }
 
 void parking_place::sleep_helping(tbb::task_group& group) noexcept
 {
+    tbb::task_handle unfinished;
     try
     {
         // An unfinished task of the group is what makes wait() wait; it is never run.
-        handle_ = group.defer([] {});
+        unfinished = group.defer([] {});
     }
     catch (...)
     {
         sleep(); // no memory: the others do without this thread's help
         return;
     }
-    std::uint32_t expected = awake;
-    // Release: partner is the acquire in wake(), which takes the handle over.
-    if (state_.compare_exchange_strong(expected, sleeping_helping, std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
-    {
-        group.wait();
-        static_cast<void>(state_.load(std::memory_order_acquire));
-    }
-    else
-    {
-        handle_ = {};
-        // The group counts references in halves: without a wait it would keep this one.
-        group.wait();
-    }
-    state_.store(awake, std::memory_order_relaxed);
+    state_.announce_help(std::move(unfinished));
+    // Also when there was a permit: the group counts references in halves, and without a wait it
+    // would keep the one of the task that is gone.
+    group.wait();
+    state_.end_sleep();
 }
 
 void parking_place::wake() noexcept
 {
-    switch (state_.exchange(permit, std::memory_order_acq_rel))
+    // The end of the handle in it ends the wait, and with this function. Nothing of this object is
+    // touched after that: the thread may be asleep here again.
+    const auto order = state_.wake();
+    if (order.in_kernel)
     {
-    case sleeping: wake_waiter(state_); break;
-    case sleeping_helping:
-    {
-        // The end of the handle ends the wait. Nothing of this object is touched after that: the
-        // thread may be asleep here again.
-        const tbb::task_handle ended = std::move(handle_);
-        break;
-    }
-    default: break;
+        wake_waiter(state_.address());
     }
 }
 

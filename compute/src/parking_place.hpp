@@ -1,20 +1,16 @@
 // Where one thread of a pool sleeps until somebody wakes it.
-// Thread rule: sleep...() by the thread that it belongs to; wake() from any thread, at most once for
-// each sleep that was announced in the idle set, and once more at the pool's end.
+// Thread rule: sleep...() by the thread that it belongs to; wake() from any thread.
 #pragma once
 
-#include <tbb/task_group.h>
+#include "parking_state.hpp"
 
-#include <atomic>
-#include <cstdint>
+#include <tbb/task_group.h>
 
 namespace blitzio::compute::detail
 {
 
-// Invariant of state_: its own thread turns `awake` into a sleeping value and a permit into `awake`,
-// wake() turns whatever it finds into a permit. So a wake() that finds `awake` leaves a permit that
-// the next sleep takes instead of sleeping, one that finds a sleeping value ends that very sleep.
-// handle_ belongs to the thread until state_ says sleeping_helping, then to the wake() that ends it.
+/// A wake() that comes before the sleep is kept. The rules are in parking_state.hpp; here is how to
+/// sleep and how to end it.
 class parking_place
 {
 public:
@@ -32,13 +28,7 @@ public:
     void wake() noexcept;
 
 private:
-    static constexpr std::uint32_t awake = 0;
-    static constexpr std::uint32_t permit = 1;
-    static constexpr std::uint32_t sleeping = 2;
-    static constexpr std::uint32_t sleeping_helping = 3;
-
-    std::atomic<std::uint32_t> state_{awake};
-    tbb::task_handle handle_;
+    parking_state<tbb::task_handle> state_;
 };
 
 } // namespace blitzio::compute::detail

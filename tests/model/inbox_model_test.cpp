@@ -5,8 +5,10 @@
 #include <blitzio/io/detail/inbox.hpp>
 
 #include "mutants/inbox_everyone_wakes.hpp"
+#include "mutants/inbox_looks_blindly.hpp"
 #include "mutants/inbox_nobody_wakes.hpp"
 #include "mutants/inbox_sleeps_on_letters.hpp"
+#include "mutants/inbox_takes_unseen.hpp"
 #include "mutants/inbox_wakes_erase_letters.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -130,11 +132,34 @@ void other_wakes(model::scenario& program)
     program.at_end([=] { shared->settle(2); });
 }
 
+// Whoever knows of a letter and finds none sees what the consumer did before it took it.
+template <class Inbox>
+void look_from_outside(model::scenario& program)
+{
+    auto shared = std::make_shared<fixture<Inbox>>();
+    program.thread([=] {
+        shared->armed.set(1);
+        shared->receive();
+    });
+    program.thread([=] {
+        shared->send(0, 0, 1);
+        if (shared->box.looks_empty())
+        {
+            model::expect(shared->armed.get() == 1, "the consumer's preparation is seen");
+        }
+    });
+    program.at_end([=] {
+        shared->receive();
+        shared->settle(1);
+    });
+}
+
 template <template <class> class Inbox, class Weakening = model::as_written>
 bool is_caught_somewhere(const model::options& bounds)
 {
     using subject = Inbox<model::atomics<Weakening>>;
-    constexpr std::array scenarios = {&two_producers<subject>, &other_wakes<subject>};
+    constexpr std::array scenarios = {&two_producers<subject>, &other_wakes<subject>,
+                                      &look_from_outside<subject>};
     return model::is_caught(bounds, scenarios);
 }
 
@@ -155,6 +180,11 @@ TEST_CASE("inbox: a consumer that is woken by others too", "[model][inbox]")
     model::check_clean(bounds, &other_wakes<shipped>);
 }
 
+TEST_CASE("inbox: a look from outside", "[model][inbox]")
+{
+    model::check_clean(bounds, &look_from_outside<shipped>);
+}
+
 TEST_CASE("inbox: weakened orders are caught", "[model][inbox][mutant]")
 {
     CHECK(is_caught_somewhere<inbox, model::unreleased_modifications>(mutant_bounds));
@@ -168,4 +198,6 @@ TEST_CASE("inbox: changed steps are caught", "[model][inbox][mutant]")
     CHECK(is_caught_somewhere<mutants::inbox_everyone_wakes::inbox>(mutant_bounds));
     CHECK(is_caught_somewhere<mutants::inbox_sleeps_on_letters::inbox>(mutant_bounds));
     CHECK(is_caught_somewhere<mutants::inbox_wakes_erase_letters::inbox>(mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::inbox_takes_unseen::inbox>(mutant_bounds));
+    CHECK(is_caught_somewhere<mutants::inbox_looks_blindly::inbox>(mutant_bounds));
 }

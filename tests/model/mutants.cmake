@@ -3,14 +3,18 @@
 # makes this fail at configure time instead of silently testing nothing.
 
 # blitzio_add_mutant(<name> <header below io/include/blitzio/io> <text> <replacement>)
-# writes mutants/<name>.hpp with everything in namespace blitzio::mutants::<name>. "sync:<header>" is a header of sync.
+# writes mutants/<name>.hpp with everything in namespace blitzio::mutants::<name>. "sync:<header>" is a header of sync,
+# "bridge:<header>" one of bridge, "compute:<header>" one of those in compute/src.
 function(blitzio_add_mutant name header from to)
     set(module io)
-    if(header MATCHES "^sync:(.*)$")
-        set(module sync)
-        set(header "${CMAKE_MATCH_1}")
+    if(header MATCHES "^(sync|bridge|compute):(.*)$")
+        set(module "${CMAKE_MATCH_1}")
+        set(header "${CMAKE_MATCH_2}")
     endif()
     set(source "${PROJECT_SOURCE_DIR}/${module}/include/blitzio/${module}/${header}")
+    if(module STREQUAL "compute")
+        set(source "${PROJECT_SOURCE_DIR}/compute/src/${header}")
+    endif()
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
     file(READ "${source}" text)
     string(FIND "${text}" "${from}" first)
@@ -20,8 +24,15 @@ function(blitzio_add_mutant name header from to)
     endif()
     string(REPLACE "${from}" "${to}" text "${text}")
     set(borrowed "using namespace ::blitzio::detail;")
+    # Only the shipped ring is a friend of stream_progress; no model has any progress.
+    string(REPLACE "stream_progress::" "no_progress::" text "${text}")
+    string(REPLACE "stream_progress*" "no_progress*" text "${text}")
     if(header MATCHES "^detail/")
         string(REPLACE "namespace blitzio::detail\n{" "namespace blitzio::mutants::${name}\n{\n${borrowed}" text "${text}")
+    elseif(module STREQUAL "compute")
+        string(REPLACE "namespace blitzio::compute::detail\n{"
+            "namespace blitzio::compute\n{\n}\nnamespace blitzio::mutants::${name}\n{\nusing namespace ::blitzio::compute;"
+            text "${text}")
     else()
         string(REPLACE "namespace blitzio\n{" "namespace blitzio::mutants::${name}\n{" text "${text}")
         string(REPLACE "namespace detail\n{" "namespace detail\n{\nusing ::blitzio::detail::std_atomics;" text "${text}")
@@ -67,6 +78,11 @@ blitzio_add_mutant(inbox_wakes_erase_letters detail/inbox.hpp
     [[return head_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,]]
     [[expected = head_.load(std::memory_order_relaxed);
         return head_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,]])
+# Who finds the inbox emptied does not see what the consumer did before.
+blitzio_add_mutant(inbox_takes_unseen detail/inbox.hpp
+    [[head_.exchange(nullptr, std::memory_order_acq_rel);]] [[head_.exchange(nullptr, std::memory_order_acquire);]])
+blitzio_add_mutant(inbox_looks_blindly detail/inbox.hpp
+    [[head_.load(std::memory_order_acquire);]] [[head_.load(std::memory_order_relaxed);]])
 
 # A producer looks at the state without ordering its push before the look.
 blitzio_add_mutant(idle_set_producer_only_loads detail/idle_set.hpp
@@ -522,3 +538,164 @@ blitzio_add_mutant(injection_queue_forgets_what_was_ordered detail/injection_que
         {
             some_ordered_.store(false, std::memory_order_relaxed);
         }]] [[        some_ordered_.store(false, std::memory_order_relaxed);]])
+
+# The feeder that waits for room is not told that nobody wants results any more.
+blitzio_add_mutant(par_ring_closes_deafly bridge:detail/par_ring.hpp
+    [[        cut_ = 0;
+        refuse_feeder(woken);]] [[        cut_ = 0;]])
+# The feeder looks for room and waits for it in two steps.
+blitzio_add_mutant(par_ring_asks_in_two_steps bridge:detail/par_ring.hpp
+    [[        const spin_guard held(lock_);
+        if (is_cut() || grant(wish))
+        {
+            return true;
+        }]] [[        {
+            const spin_guard held(lock_);
+            if (is_cut() || grant(wish))
+            {
+                return true;
+            }
+        }
+        const spin_guard held(lock_);]])
+# The consumer looks for a result and waits for it in two steps.
+blitzio_add_mutant(par_ring_takes_in_two_steps bridge:detail/par_ring.hpp
+    [[        const spin_guard held(lock_);
+        wish.cell = pop_deliverable(woken);
+        if (wish.cell != nullptr || is_at_end())
+        {
+            return true;
+        }]] [[        {
+            const spin_guard held(lock_);
+            wish.cell = pop_deliverable(woken);
+            if (wish.cell != nullptr || is_at_end())
+            {
+                return true;
+            }
+        }
+        const spin_guard held(lock_);]])
+# The last worker goes, and the feeder that waits for it is not told.
+blitzio_add_mutant(par_ring_forgets_to_go bridge:detail/par_ring.hpp
+    [[if (working_ == 0 && waits_for_workers_ != nullptr)]] [[if (working_ > 1 && waits_for_workers_ != nullptr)]])
+# The feeder is told that the last worker has gone although another one computes.
+blitzio_add_mutant(par_ring_ends_before_workers bridge:detail/par_ring.hpp
+    [[if (working_ == 0 && waits_for_workers_ != nullptr)]] [[if (waits_for_workers_ != nullptr)]])
+# A worker is started without being counted.
+blitzio_add_mutant(par_ring_counts_nobody bridge:detail/par_ring.hpp
+    [[            idle_ = started->next_idle;
+            ++working_;]] [[            idle_ = started->next_idle;]])
+# A result that was held back is not given on when its worker goes.
+blitzio_add_mutant(par_ring_holds_back_for_ever bridge:detail/par_ring.hpp
+    [[if (!goes_on || !brief || ++held_back_ >= held_back_max)]] [[if ((goes_on && !brief) || ++held_back_ >= held_back_max)]])
+# A feeder that waits is not told that there is room again.
+blitzio_add_mutant(par_ring_keeps_room_secret bridge:detail/par_ring.hpp
+    [[        grant_waiting(woken);
+    }]] [[        static_cast<void>(woken);
+    }]])
+# The bytes of results that were given on stay charged.
+blitzio_add_mutant(par_ring_keeps_bytes bridge:detail/par_ring.hpp
+    [[        discharge(std::exchange(cell.bytes, 0));]] [[        cell.bytes = 0;]])
+# An ordered stage gives on what comes behind a value that is still computed.
+blitzio_add_mutant(par_ring_overtakes bridge:detail/par_ring.hpp
+    [[        if (!limits_.ordered)
+        {
+            done_.push(cell);]] [[        if (limits_.ordered)
+        {
+            order_ = {};
+            order_.push(cell);
+        }
+        else
+        {
+            done_.push(cell);]])
+# The consumer that waits is not told of the end.
+blitzio_add_mutant(par_ring_tells_nobody_of_end bridge:detail/par_ring.hpp
+    [[        deliver(woken);
+        return counts;]] [[        static_cast<void>(woken);
+        return counts;]])
+
+# The waker looks first and changes the state then.
+blitzio_add_mutant(parking_state_wakes_in_two_steps compute:parking_state.hpp
+    [[        switch (word_.exchange(permit, std::memory_order_acq_rel))
+        {]] [[        const std::uint32_t seen = word_.load(std::memory_order_acquire);
+        word_.store(permit, std::memory_order_release);
+        switch (seen)
+        {]])
+# A wake for a thread that is awake is forgotten.
+blitzio_add_mutant(parking_state_drops_permits compute:parking_state.hpp
+    [[        switch (word_.exchange(permit, std::memory_order_acq_rel))
+        {]] [[        if (word_.load(std::memory_order_acquire) == awake)
+        {
+            return {};
+        }
+        switch (word_.exchange(permit, std::memory_order_acq_rel))
+        {]])
+# The thread goes to sleep over a permit.
+blitzio_add_mutant(parking_state_sleeps_over_permits compute:parking_state.hpp
+    [[        std::uint32_t expected = awake;]] [[        std::uint32_t expected = word_.load(std::memory_order_relaxed);]])
+# The state says that the thread sleeps before the handle is there.
+blitzio_add_mutant(parking_state_announces_early compute:parking_state.hpp
+    [[        handle_ = std::move(handle);
+        if (!announce(sleeping_helping))
+        {
+            handle_ = Handle{};
+        }]] [[        if (announce(sleeping_helping))
+        {
+            handle_ = std::move(handle);
+        }]])
+# The handle stays although there was a permit.
+blitzio_add_mutant(parking_state_keeps_handle compute:parking_state.hpp
+    [[            handle_ = Handle{};]] [[            handle = Handle{};]])
+# The waker touches the handle's place after the wait has ended.
+blitzio_add_mutant(parking_state_touches_handle_late compute:parking_state.hpp
+    [[        case sleeping_helping: return {.helping = std::move(handle_)};]]
+    [[        case sleeping_helping:
+        {
+            const Handle ended = std::move(handle_);
+        }
+            handle_ = Handle{};
+            return {};]])
+# The permits of further wakes are erased without a look at what they are about.
+blitzio_add_mutant(parking_state_erases_permits_blindly compute:parking_state.hpp
+    [[word_.exchange(awake, std::memory_order_acquire);]] [[word_.store(awake, std::memory_order_relaxed);]])
+
+# Two threads take jobs at the same time.
+blitzio_add_mutant(job_queue_pops_unlocked compute:job_queue.hpp
+    [[        const spin_guard guard(lock_);
+        runnable* oldest]] [[        runnable* oldest]])
+# Whoever is about to sleep looks at a list that another one changes.
+blitzio_add_mutant(job_queue_looks_unlocked compute:job_queue.hpp
+    [[        const spin_guard guard(lock_);
+        return Atomics::load_plain(ordered_)]] [[        return Atomics::load_plain(ordered_)]])
+# What came last is moved before what waits in the list.
+blitzio_add_mutant(job_queue_overtakes compute:job_queue.hpp
+    [[        if (oldest == nullptr)
+        {
+            if (inbox_.looks_empty())
+            {
+                return nullptr;
+            }]] [[        if (runnable* const newer = inbox_.take_all())
+        {
+            runnable* last = newer;
+            while (Atomics::load_plain(last->next) != nullptr)
+            {
+                last = Atomics::load_plain(last->next);
+            }
+            Atomics::store_plain(last->next, oldest);
+            oldest = newer;
+        }
+        if (oldest == nullptr)
+        {
+            if (inbox_.looks_empty())
+            {
+                return nullptr;
+            }]])
+# The jobs behind the first of a transfer are forgotten.
+blitzio_add_mutant(job_queue_loses_the_rest compute:job_queue.hpp
+    [[Atomics::store_plain(ordered_, rest);]] [[Atomics::store_plain(ordered_, nullptr);]])
+# Whoever leaves the search, or is about to sleep, sees the inbox only.
+blitzio_add_mutant(job_queue_looks_at_inbox_only compute:job_queue.hpp
+    [[return inbox_.looks_empty() && !some_ordered_.load(std::memory_order_relaxed);]]
+    [[return inbox_.looks_empty();]])
+# Whoever looks without the lock misses jobs on their way from the inbox to the list.
+blitzio_add_mutant(job_queue_moves_unseen compute:job_queue.hpp
+    [[            some_ordered_.store(true, std::memory_order_relaxed);
+]] [[]])

@@ -91,6 +91,13 @@ public:
         return true;
     }
 
+    // What the kernel sees below its lock: the newest value, without a step or an ordering.
+    [[nodiscard]] std::uint64_t newest() noexcept
+    {
+        checker::instance().check_alive(this);
+        return at(newest_).value;
+    }
+
 private:
     static constexpr std::size_t depth = 8;
 
@@ -218,6 +225,11 @@ public:
     void store(T value, std::memory_order order = std::memory_order_seq_cst)
     {
         location_.store(encode(value), Weakening::store(order));
+    }
+
+    [[nodiscard]] T newest() const noexcept
+    {
+        return decode(location_.newest());
     }
 
     T exchange(T value, std::memory_order order = std::memory_order_seq_cst)
@@ -372,6 +384,41 @@ private:
     bool sleeping_ = false;
     std::size_t sleeper_ = 0;
     vector_clock published_;
+};
+
+// Where the kernel keeps one thread asleep while a word has a value, like a futex: comparing and
+// going to sleep are one step, a wake that finds nobody is lost, and nothing is ordered by either.
+class kernel_queue
+{
+public:
+    template <class Word, class T>
+    void wait_while(const Word& word, T value)
+    {
+        checker& run = checker::instance();
+        run.schedule_point();
+        if (word.newest() == value)
+        {
+            sleeper_ = run.current();
+            run.trace("waits in the kernel", this, 0);
+            run.sleep(sleeping_);
+        }
+    }
+
+    void wake()
+    {
+        checker& run = checker::instance();
+        run.schedule_point();
+        run.trace("wakes in the kernel", this, 0);
+        if (sleeping_)
+        {
+            sleeping_ = false;
+            run.wake(sleeper_);
+        }
+    }
+
+private:
+    bool sleeping_ = false;
+    std::size_t sleeper_ = 0;
 };
 
 // The atomics policy of blitzio's lock-free types, on modelled memory.

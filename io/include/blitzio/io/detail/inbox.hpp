@@ -65,8 +65,8 @@ public:
             return nullptr;
         }
         // Acquire: partner is the release of every push in the chain (each one continues the
-        // release sequence of the one before).
-        runnable* newest = head_.exchange(nullptr, std::memory_order_acquire);
+        // release sequence of the one before). Release: partner is the acquire in looks_empty().
+        runnable* newest = head_.exchange(nullptr, std::memory_order_acq_rel);
         Atomics::expect(newest != &asleep_);
         runnable* oldest = nullptr;
         while (newest != nullptr)
@@ -99,10 +99,12 @@ public:
                                              std::memory_order_relaxed);
     }
 
-    // Any thread: whether there was nothing inside a moment ago.
+    // Any thread: whether there was nothing inside a moment ago. Whoever sees that the letters were
+    // taken sees what the consumer did before it took them.
     [[nodiscard]] bool looks_empty() const noexcept
     {
-        runnable* const seen = head_.load(std::memory_order_relaxed);
+        // Acquire: partner is the release in take_all().
+        runnable* const seen = head_.load(std::memory_order_acquire);
         return seen == nullptr || seen == &asleep_;
     }
 
