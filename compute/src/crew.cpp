@@ -221,6 +221,11 @@ void crew::serve(unsigned index) noexcept
         // Acquire: partner is the release in stop_threads().
         if (stopping_.load(std::memory_order_acquire))
         {
+            // A job may have come between the look above and the stop.
+            if (!queue_.is_empty())
+            {
+                continue;
+            }
             return;
         }
         if (!searching)
