@@ -61,7 +61,8 @@ TEST_CASE("a task that is alone and gives way hears of what comes from elsewhere
             {
                 co_await blitzio::yield();
             }
-            CHECK(co_await std::move(slept));
+            const bool in_time = co_await std::move(slept);
+            CHECK(in_time);
             while (!injected)
             {
                 co_await blitzio::yield();
@@ -73,7 +74,8 @@ TEST_CASE("a task that is alone and gives way hears of what comes from elsewhere
             {
                 co_await blitzio::yield();
             }
-            CHECK(co_await std::move(blocking) == 7);
+            const int answer = co_await std::move(blocking);
+            CHECK(answer == 7);
         });
     }
 }
