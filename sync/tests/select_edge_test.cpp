@@ -344,7 +344,7 @@ TEST_CASE("a select of many cases, and selects in selects", "[select][tokio]")
         {
             // The two may run at the same time; only this thread checks.
             bool sent = false;
-            std::size_t chosen = 99;
+            result<std::size_t> chosen = 99;
             const auto sends = [&]() -> task<void> {
                 sent = (co_await ends[which].sender.send(1)).has_value();
             };
