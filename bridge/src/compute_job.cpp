@@ -2,6 +2,7 @@
 #include <blitzio/bridge/detail/compute_job.hpp>
 
 #include "brief_wait.hpp"
+#include "call_scope.hpp"
 
 #include <blitzio/io/detail/computing_thread.hpp>
 #include <blitzio/io/detail/resume.hpp>
@@ -85,10 +86,7 @@ void compute_job::make_call() noexcept
         refused_ = std::make_error_code(std::errc::operation_canceled);
         return;
     }
-    int waiting = 0;
-    auto context = context_of(*env_);
-    context.waiting = &waiting;
-    const compute::detail::context_scope inside(&context);
+    const call_scope inside(context_of(*env_));
     call_(*this);
 }
 

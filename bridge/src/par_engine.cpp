@@ -1,6 +1,8 @@
 // Workers of parallel stages. Thread rule: see the header.
 #include <blitzio/bridge/detail/par_engine.hpp>
 
+#include "call_scope.hpp"
+
 #include <blitzio/bridge/detail/compute_job.hpp>
 #include <blitzio/compute/detail/lease.hpp>
 #include <blitzio/io/detail/runtime_access.hpp>
@@ -176,10 +178,7 @@ void par_engine::work(worker& self) noexcept
     // Apart from the engine, which may be gone after the last step. Ends after the wake-up.
     runtime_core& runtime = *env_.runtime;
     external_work outside = std::move(self.outside);
-    int waiting = 0;
-    auto context = context_;
-    context.waiting = &waiting;
-    const compute::detail::context_scope inside(&context);
+    const call_scope inside(context_);
     auto began = work_clock::now();
     const auto slice_end = began + slice;
     auto step = ring_.begin(self);
@@ -220,10 +219,7 @@ void par_engine::take_turn(worker& self) noexcept
     }
     par_verdict verdict = par_verdict::none;
     {
-        int waiting = 0;
-        auto context = context_;
-        context.waiting = &waiting;
-        const compute::detail::context_scope inside(&context);
+        const call_scope inside(context_);
         verdict = compute_(stage_, *step.cell, too_late({}));
     }
     // Each value is computed in a turn of its own, so that the seed decides on the order.
